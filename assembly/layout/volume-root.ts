@@ -35,8 +35,10 @@ export const VOLUME_ROOT_RANGE_COUNT_OFFSET = 96;
 export const VOLUME_ROOT_GROUP_COUNT_OFFSET = 100;
 /** i64 seconds and u32 nanoseconds: when the volume was made. */
 export const VOLUME_ROOT_CREATED_OFFSET = 104;
-/** Zero up to the state. */
+/** u32, zero. */
 export const VOLUME_ROOT_RESERVED0_OFFSET = 116;
+/** u64: entries of the stripe journal up to this sequence number (of this epoch) are void. */
+export const VOLUME_ROOT_JOURNAL_SEQUENCE_OFFSET = 120;
 /** The file system's part, VOLUME_STATE_SIZE bytes; see volume-state.ts. */
 export const VOLUME_ROOT_STATE_OFFSET = 128;
 /** Table of members. */
@@ -61,7 +63,7 @@ export const MEMBER_STATE_OFFSET = 20;
 export const MEMBER_BLOCKS_OFFSET = 24;
 /** u64: dbns at and above this one were never written (its file may end here). */
 export const MEMBER_DBN_HIGH_OFFSET = 32;
-/** u64: (epoch of) the last root that this disk took part in. */
+/** u64: epoch of the last root that this disk took part in. */
 export const MEMBER_EPOCH_OFFSET = 40;
 /** 16 bytes, zero. */
 export const MEMBER_RESERVED_OFFSET = 48;
