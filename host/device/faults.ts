@@ -1,0 +1,79 @@
+// Faults to order for memory devices: tests say which operation shall go wrong, and how.
+
+import { assert } from '../base/assert.ts';
+
+export type Operation = 'read' | 'write' | 'flush';
+
+/** What happens instead:
+ *  - `fail`: DISK_FAILED, and nothing was done.
+ *  - `apply-and-fail`: done all the same, then DISK_FAILED: the caller cannot know (writes, flushes).
+ *  - `lose`: reported as done, and nothing was (writes, flushes).
+ *  - `misdirect`: done `bytes` further on (or back, if negative) on the medium (reads, writes). */
+export type FaultAction =
+  | 'fail'
+  | 'apply-and-fail'
+  | 'lose'
+  | { readonly kind: 'misdirect'; readonly bytes: number };
+
+export interface Fault {
+  readonly operation: Operation;
+  readonly action: FaultAction;
+  /** The how-manieth of the operations that match from now on; default 1: the next. */
+  readonly nth?: number;
+  /** How many in a row; default 1; Infinity: from then on. */
+  readonly times?: number;
+  /** Only operations that touch a byte of offsetBytes..offsetBytes+sizeBytes-1. Default: all. */
+  readonly range?: { readonly offsetBytes: number; readonly sizeBytes: number };
+  /** Goes away when its range is written: a latent sector error. */
+  readonly isHealedByWrite?: boolean;
+}
+
+interface ArmedFault {
+  readonly fault: Fault;
+  matchCount: number;
+}
+
+/** The faults that a device has before it. */
+export class Faults {
+  #armed: ArmedFault[] = [];
+
+  inject(fault: Fault): void {
+    const isPointless =
+      (fault.operation === 'read' && (fault.action === 'lose' || fault.action === 'apply-and-fail')) ||
+      (fault.operation === 'flush' && typeof fault.action === 'object');
+    assert(!isPointless, 'action suits the operation', fault.action, fault.operation);
+    assert(fault.isHealedByWrite !== true || fault.range !== undefined, 'what heals has a range');
+    this.#armed.push({ fault, matchCount: 0 });
+  }
+
+  clear(): void {
+    this.#armed = [];
+  }
+
+  /** What shall happen to this operation; undefined: nothing. */
+  take(operation: Operation, offsetBytes: number, sizeBytes: number): FaultAction | undefined {
+    if (this.#armed.length === 0) return undefined;
+    let action: FaultAction | undefined;
+    const isOver = (armed: ArmedFault): boolean => {
+      const { fault } = armed;
+      const touches = operation === 'flush' || touchesRange(fault, offsetBytes, sizeBytes);
+      if (!touches) return false;
+      if (operation === 'write' && fault.isHealedByWrite === true) return true;
+      if (fault.operation !== operation) return false;
+      const nth = fault.nth ?? 1;
+      const last = nth + (fault.times ?? 1) - 1;
+      armed.matchCount++;
+      if (armed.matchCount >= nth && action === undefined) action = fault.action;
+      return armed.matchCount >= last;
+    };
+    this.#armed = this.#armed.filter((armed) => !isOver(armed));
+    return action;
+  }
+}
+
+function touchesRange(fault: Fault, offsetBytes: number, sizeBytes: number): boolean {
+  const { range } = fault;
+  if (range === undefined) return true;
+  const end = range.offsetBytes + range.sizeBytes;
+  return offsetBytes < end && range.offsetBytes < offsetBytes + sizeBytes;
+}

@@ -1,0 +1,49 @@
+// A disk in a host file, or in a window of one. The file is sparse and grows as it is written.
+
+import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
+import type { Dbn } from '../base/units.ts';
+import type { Disk } from '../device/device.ts';
+import { FileDevice } from './file-device.ts';
+import type { SharedFile } from './shared-file.ts';
+
+export interface FileDiskOptions {
+  /** The disk is one of its users until closed. */
+  readonly file: SharedFile;
+  /** Blocks that the disk offers; the file need not be that long. */
+  readonly blockCount: number;
+  /** Where in the file the disk begins; default 0. */
+  readonly baseBlocks?: number;
+  /** For messages; default: the file's path. */
+  readonly name?: string;
+}
+
+export class FileDisk extends FileDevice implements Disk {
+  readonly blockCount: number;
+
+  constructor(options: FileDiskOptions) {
+    const { file, blockCount, baseBlocks = 0, name } = options;
+    const offsetBytes = baseBlocks * BLOCK_SIZE;
+    super({ file, offsetBytes, sizeBytes: blockCount * BLOCK_SIZE, name });
+    this.blockCount = blockCount;
+  }
+
+  lengthBlocks(): number {
+    return Math.ceil(this.lengthBytes() / BLOCK_SIZE);
+  }
+
+  read(dbn: Dbn, views: readonly Uint8Array[]): Promise<void> {
+    return this.readAt(dbn * BLOCK_SIZE, views);
+  }
+
+  readSync(dbn: Dbn, views: readonly Uint8Array[]): void {
+    this.readAtSync(dbn * BLOCK_SIZE, views);
+  }
+
+  write(dbn: Dbn, views: readonly Uint8Array[]): Promise<void> {
+    return this.writeAt(dbn * BLOCK_SIZE, views);
+  }
+
+  writeSync(dbn: Dbn, views: readonly Uint8Array[]): void {
+    this.writeAtSync(dbn * BLOCK_SIZE, views);
+  }
+}
