@@ -146,16 +146,16 @@ class Cursor {
       const event = events[this.position++] as RecordedEvent;
       const inFlight = this.inFlight[event.device] as Set<PendingWrite>;
       const completed = this.completed[event.device] as PendingWrite[];
-      if (event.kind === 'started') {
-        inFlight.add(event.write);
-      } else if (event.kind === 'completed') {
-        inFlight.delete(event.write);
-        completed.push(event.write);
-      } else {
+      if (event.kind === 'flushed') {
         const durable = this.durable[event.device] as SparseBytes;
         for (const write of event.writes) durable.write(write.offsetBytes, write.bytes);
         const covered = new Set(event.writes);
         this.completed[event.device] = completed.filter((write) => !covered.has(write));
+      } else if (event.kind === 'started') {
+        inFlight.add(event.write);
+      } else {
+        inFlight.delete(event.write);
+        completed.push(event.write);
       }
     }
   }
@@ -183,8 +183,7 @@ export class Cut {
   }
 
   /** All kept; all dropped; for each write every fate with the others kept, and kept or torn alone
-   *  with the others dropped; and `randomCount` with every fate drawn. Without doubles where there is
-   *  one write only. Tears only where asked for, as they multiply. */
+   *  with the others dropped; and `randomCount` (default 4) with every fate drawn. */
   *variants(
     prng: Prng,
     options: { randomCount?: number; hasGarbage?: boolean } = {},
@@ -221,6 +220,7 @@ export class Cut {
   /** Fresh devices (crashable, open) as this cut leaves them with these fates. */
   materialise(variant: Variant, options: MaterialiseOptions = {}): Devices {
     assert(variant.fates.length === this.writes.length, 'a fate for each write');
+    assert(this.#cursor.position === this.position, 'no later cut was taken', this.position);
     const { world = new RecordingWorld(), schedule } = options;
     const images = this.#cursor.durable.map((image) => image.clone());
     for (const [index, { device, write }] of this.writes.entries()) {
