@@ -18,6 +18,7 @@ import type {
   Target,
 } from '../../host/filesystem/operations.ts';
 import { S_IFDIR, S_IFMT } from '../../host/filesystem/operations.ts';
+import { ModelFileSystem } from './model-file-system.ts';
 import { listDirectory } from './tree.ts';
 
 /** Bytes to write: `length` of them, made from `seed`; zeros where that is 0. */
@@ -110,6 +111,11 @@ class RequestMaker {
   readonly #names: readonly string[];
   /** Weights of the size classes of `#size`. */
   readonly #sizeLimits: readonly number[];
+  /** A model of its own: what exists, so that most requests find something. */
+  readonly #session = new Session(new ModelFileSystem());
+  readonly #known: string[] = [];
+  readonly #directories: string[] = [''];
+  readonly #openSlots = new Set<number>();
 
   constructor(prng: Prng, options: WorkloadOptions, slots: number) {
     this.#prng = prng;
@@ -122,9 +128,42 @@ class RequestMaker {
   }
 
   make(op: Op): Request {
+    const usesSlot = op === 'read' || op === 'write' || op === 'close';
+    const request = this.#make(usesSlot && this.#openSlots.size === 0 ? 'open' : op);
+    const outcome = this.#session.apply(withoutData(request)).driveSync();
+    this.#learn(request, 'error' in outcome ? outcome.error : undefined);
+    return request;
+  }
+
+  #learn(request: Request, error: string | undefined): void {
+    const paths = [];
+    if ('path' in request) paths.push(request.path);
+    if (request.op === 'rename') paths.push(request.to);
+    for (const path of paths) {
+      if (error === 'ENOENT' || error === 'ENOTDIR') forget(this.#known, path);
+      if (error === undefined) remember(this.#prng, this.#known, path);
+      if (error !== undefined) continue;
+      if (request.op === 'mkdir') remember(this.#prng, this.#directories, path);
+      if (request.op === 'unlink' || request.op === 'rmdir') forget(this.#known, path);
+      if (request.op === 'rmdir') forget(this.#directories, path);
+    }
+    if (request.op === 'rename' && error === undefined) {
+      forget(this.#known, request.from);
+      if (forget(this.#directories, request.from)) this.#directories.push(request.to);
+    }
+    if (request.op === 'open' && error === undefined) this.#openSlots.add(request.slot);
+    else if (request.op === 'open' || request.op === 'close') this.#openSlots.delete(request.slot);
+  }
+
+  #make(op: Op): Request {
     switch (op) {
       case 'open':
-        return { op, slot: this.#slot(), path: this.#path(), options: this.#openOptions() };
+        return {
+          op,
+          slot: below(this.#prng, Math.max(1, this.#slots)),
+          path: this.#path(),
+          options: this.#openOptions(),
+        };
       case 'close':
         return { op, slot: this.#slot() };
       case 'read':
@@ -138,13 +177,13 @@ class RequestMaker {
       case 'change':
         return { op, where: this.#where(), change: this.#change() };
       case 'mkdir':
-        return { op, path: this.#path(), mode: pick(this.#prng, [0o755, 0o700, 0o1777]) };
+        return { op, path: this.#path(true), mode: pick(this.#prng, [0o755, 0o700, 0o1777]) };
       case 'symlink':
-        return { op, content: this.#linkContent(), path: this.#path() };
+        return { op, content: this.#linkContent(), path: this.#path(true) };
       case 'link':
-        return { op, existing: this.#path(), path: this.#path() };
+        return { op, existing: this.#path(), path: this.#path(true) };
       case 'rename':
-        return { op, from: this.#path(), to: this.#path() };
+        return { op, from: this.#path(), to: this.#path(chance(this.#prng, 0.5)) };
       case 'unlink':
       case 'rmdir':
       case 'readlink':
@@ -167,14 +206,19 @@ class RequestMaker {
     }
   }
 
+  /** One that may be open; now and then one that is not. */
   #slot(): number {
-    return below(this.#prng, Math.max(1, this.#slots));
+    if (this.#openSlots.size === 0 || chance(this.#prng, 0.02)) {
+      return below(this.#prng, Math.max(1, this.#slots));
+    }
+    return pick(this.#prng, [...this.#openSlots]);
   }
 
-  #path(): string {
-    const depth = pick(this.#prng, [1, 1, 1, 2, 2, 3]);
-    let path = '';
-    for (let level = 0; level < depth; level++) path += `/${pick(this.#prng, this.#names)}`;
+  #path(isNew = false): string {
+    const isKnown = this.#known.length > 0 && chance(this.#prng, isNew ? 0.15 : 0.7);
+    let path = isKnown
+      ? pick(this.#prng, this.#known)
+      : `${pick(this.#prng, this.#directories)}/${pick(this.#prng, this.#names)}`;
     if (chance(this.#prng, 0.01)) path += '/';
     if (chance(this.#prng, 0.01)) path += '/..';
     if (chance(this.#prng, 0.005)) path += `/${'n'.repeat(256)}`;
@@ -245,6 +289,29 @@ class RequestMaker {
     if (chance(this.#prng, 0.3) || Object.keys(change).length === 0) change.mtime = time();
     return change;
   }
+}
+
+const REMEMBERED_MAX = 12;
+/** Longer paths are not built upon. */
+const PATH_LENGTH_MAX = 1200;
+
+function remember(prng: Prng, paths: string[], path: string): void {
+  if (path.length > PATH_LENGTH_MAX || path.endsWith('/') || path.endsWith('/..')) return;
+  if (paths.includes(path)) return;
+  if (paths.length < REMEMBERED_MAX) paths.push(path);
+  else paths[1 + below(prng, paths.length - 1)] = path;
+}
+
+function forget(paths: string[], path: string): boolean {
+  const index = paths.indexOf(path);
+  if (index >= 0) paths.splice(index, 1);
+  return index >= 0;
+}
+
+/** The same request with zeros for random bytes, which nobody will look at. */
+function withoutData(request: Request): Request {
+  if (!('data' in request)) return request;
+  return { ...request, data: { length: request.data.length, seed: 0 } };
 }
 
 export function bytesOf({ length, seed }: Data): Uint8Array {
