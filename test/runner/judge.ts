@@ -53,7 +53,8 @@ function problemOf(
   if (passed < total) return `${total - passed} of ${total} tests failed`;
   if (ending.signal !== null) return `was killed by ${ending.signal}`;
   if (ending.exitCode !== 0) return `ended with exit code ${ending.exitCode}`;
-  if (isWithoutTotals) return 'printed no totals: is run() called, and does nothing exit before it?';
+  if (isWithoutTotals)
+    return 'printed no totals: is run() called, and does nothing exit before it?';
   if (total === 0 && skipped === 0) return 'has no tests';
   if (skipReasons.length < skipped) {
     return `skipped ${skipped} tests and gave ${skipReasons.length} reasons (use test/runner/skip.ts)`;

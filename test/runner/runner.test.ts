@@ -43,7 +43,7 @@ test('passing files are summed up', () => {
 const BAD: Record<string, { code: string[]; problem: RegExp; options?: string[] }> = {
   'a failing test': {
     code: ["test('bad', () => { throw new Error('the reason'); });", 'test.run();'],
-    problem: /1 of 1 tests failed[^]*the reason/,
+    problem: /1 of 1 tests failed[\s\S]*the reason/,
   },
   'no run()': { code: ["test('a', () => {});"], problem: /no totals/ },
   'no tests': { code: ['test.run();'], problem: /has no tests/ },
@@ -67,7 +67,7 @@ const BAD: Record<string, { code: string[]; problem: RegExp; options?: string[] 
   },
   'a throw at import': {
     code: ["throw new Error('at import');"],
-    problem: /exit code 1[^]*at import/,
+    problem: /exit code 1[\s\S]*at import/,
   },
   'exit(0) before the totals': {
     code: ["test('a', () => {});", 'test.run();', 'process.exit(0);'],
@@ -82,7 +82,10 @@ const BAD: Record<string, { code: string[]; problem: RegExp; options?: string[] 
     problem: /1 of 1 tests failed/,
   },
   'a late rejection': {
-    code: ["test('a', () => {}); setTimeout(() => Promise.reject(new Error()), 50);", 'test.run();'],
+    code: [
+      "test('a', () => {}); setTimeout(() => Promise.reject(new Error()), 50);",
+      'test.run();',
+    ],
     problem: /exit code 1/,
   },
   'a skip without a reason': {
