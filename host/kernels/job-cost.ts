@@ -36,7 +36,7 @@ const combine: Shape = {
   },
 };
 const scan: Shape = {
-  units: (args) => (args[2]! - args[1]!) / 8,
+  units: (args) => Math.max(0, args[2]! - args[1]!) / 8,
   unitBytes: () => 1,
   byteNs: 0.1,
 };

@@ -94,13 +94,14 @@ export class PiscinaPool implements ThreadPool {
   async run(jobs: readonly KernelJob[]): Promise<readonly number[]> {
     assert(!this.#isClosed, 'pool is open');
     const costNs = jobs.reduce((sum, job) => sum + jobCostNs(job), 0);
-    if (costNs < this.#breakEvenNs || !this.#hasWorkers()) {
-      return jobs.map((job) => runJob(this.#instance.kernels, job));
-    }
-    const running = this.#runOnBoard(jobs, costNs);
+    if (costNs < this.#breakEvenNs) return this.#runInline(jobs);
+    const running = this.#hasWorkers() ? this.#runOnBoard(jobs, costNs) : this.#runInline(jobs);
     this.#running.add(running);
     try {
-      return await running;
+      // Workers' messages arrive between turns of the event loop only, which this call has held up
+      // for a while: without this, a chain of such calls would never see a worker answer.
+      const [results] = await Promise.all([running, setImmediate()]);
+      return results;
     } finally {
       this.#running.delete(running);
     }
@@ -111,6 +112,10 @@ export class PiscinaPool implements ThreadPool {
     this.#isClosed = true;
     await Promise.allSettled(this.#running);
     await this.#piscina?.destroy();
+  }
+
+  async #runInline(jobs: readonly KernelJob[]): Promise<readonly number[]> {
+    return jobs.map((job) => runJob(this.#instance.kernels, job));
   }
 
   /** Whether there are workers to help; gets them going if not. */
@@ -176,8 +181,6 @@ export class PiscinaPool implements ThreadPool {
       await this.#settleTaken(board, workers);
       throw error;
     }
-    // Answers arrive between turns of the event loop only, and this call has held it up for a while.
-    await setImmediate();
     const redone = await this.#settleTaken(board, workers);
     for (const index of redone) board.work(index);
     this.#jobCount += pieces.length - ownCount - redone.length;
