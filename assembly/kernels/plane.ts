@@ -140,22 +140,46 @@ function skip(p: usize, last: usize, flip: u64): usize {
   return p;
 }
 
-/** L bytes read, 8 bytes written for each run. */
+/** L bytes read, 8 bytes written for each run. Where a bit differs from the one before, a run begins
+ *  or ends; those places are the set bits of word ^ (word << 1), taken one by one by ctz. They begin
+ *  and end in turn, so no branch depends on the data but the end of the loop over a word. */
 export function planeRuns(a: usize, from: u32, limit: u32, out: usize, outMax: u32): u32 {
   checkAddress(a, 16);
   checkAddress(out, 4);
-  let count: u32 = 0;
-  let bit = from;
-  while (count < outMax) {
-    const first = find(a, bit, limit, 0);
-    if (first == limit) break;
-    bit = find(a, first, limit, -1);
-    store<u32>(out, first);
-    store<u32>(out, bit - first, 4);
-    out += 8;
-    count++;
+  if (from >= limit || outMax == 0) return 0;
+  const last = a + (<usize>((limit - 1) >> 6) << 3);
+  const outEnd = out + (<usize>outMax << 3);
+  const outFirst = out;
+  let p = a + (<usize>(from >> 6) << 3);
+  let below: u64 = (<u64>1 << <u64>(from & 63)) - 1;
+  let first: u32 = 0;
+  // All ones within a run, else zero.
+  let inside: u64 = 0;
+  while (p <= last) {
+    let bits = load<u64>(p) & ~below;
+    below = 0;
+    // Bits from limit on count as clear.
+    if (p == last) bits &= <u64>-1 >> <u64>((0 - limit) & 63);
+    const wordFirst = <u32>((p - a) << 3);
+    for (let edges = bits ^ ((bits << 1) | (inside & 1)); edges != 0; edges &= edges - 1) {
+      const bit = wordFirst + <u32>ctz(edges);
+      if (inside != 0) {
+        store<u32>(out, first);
+        store<u32>(out, bit - first, 4);
+        out += 8;
+        if (out == outEnd) return outMax;
+      }
+      first = bit;
+      inside = ~inside;
+    }
+    p = skip(p + 8, last, inside);
   }
-  return count;
+  if (inside != 0) {
+    store<u32>(out, first);
+    store<u32>(out, limit - first, 4);
+    out += 8;
+  }
+  return <u32>((out - outFirst) >> 3);
 }
 
 /** 2 x 128 bytes read, 2 written for each area: popcnt-bound hot, memory-bound from DRAM. */
