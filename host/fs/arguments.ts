@@ -40,10 +40,10 @@ export function pathText(path: unknown, name = 'path'): string {
   throw invalidType(name, PATH_TYPES, path);
 }
 
-/** The path for Operations: absolute. */
-export function absolute(path: string): string {
+/** The path for Operations: absolute. `where` is what the error says where there is no path. */
+export function absolute(path: string, where: { syscall?: string; path?: string }): string {
   if (path.charCodeAt(0) === 47) return path;
-  if (path === '') throw new FsError('ENOENT');
+  if (path === '') throw new FsError('ENOENT', where);
   return `/${path}`;
 }
 
