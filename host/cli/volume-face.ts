@@ -63,6 +63,8 @@ export interface TreeAttributes {
  *  nanoseconds, and is one message instead of three; it does not follow a symbolic link. */
 export interface TreeFs {
   lstat(path: string, options: { bigint: true }): Promise<TreeStats>;
+  /** Follows symbolic links. */
+  stat(path: string, options: { bigint: true }): Promise<TreeStats>;
   readdir(path: string, options: { withFileTypes: true }): Promise<readonly TreeEntry[]>;
   readlink(path: string): Promise<string>;
   open(path: string, flags: string, mode?: number): Promise<TreeHandle>;

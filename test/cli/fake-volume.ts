@@ -281,6 +281,7 @@ export function fakeTree(root: string, native: boolean, beforeChange: () => void
     };
   const tree: TreeFs = {
     lstat: (path, options) => lstat(at(path), options),
+    stat: (path, options) => host.stat(at(path), options),
     readdir: (path, options) => readdir(at(path), options),
     readlink: (path) => readlink(at(path)),
     open: async (path, flags, mode) => {

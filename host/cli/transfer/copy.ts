@@ -182,19 +182,17 @@ class TreeCopy {
       // Never reaches zero: the root is left by run().
       pending: Number.POSITIVE_INFINITY,
     };
-    if (item.as === undefined) {
-      const source = await this.#source.enterRoot(item.path);
-      await this.#openDirectory(top, [], source, root, undefined);
-    } else {
-      const { kind } = await this.#source.attributes(item.path);
-      const job: Job = {
-        directory: top,
-        kind,
-        names: [item.as],
-        from: item.path,
-        to: childPath(root, item.as),
-      };
-      this.#start(job);
+    try {
+      if (item.as === undefined) {
+        const source = await this.#source.enterRoot(item.path);
+        await this.#openDirectory(top, [], source, root, undefined);
+      } else {
+        const { kind } = await this.#source.attributes(item.path);
+        const to = childPath(root, item.as);
+        this.#start({ directory: top, kind, names: [item.as], from: item.path, to });
+      }
+    } catch (error) {
+      this.#fail([item.as ?? item.path], error);
     }
     await this.#drain();
   }
