@@ -43,31 +43,25 @@ export const FLUSH_MAGIC_OFFSET = 0;
 export const FLUSH_VERSION_OFFSET = 4;
 /** u32, FLUSH_HEADER_SIZE. */
 export const FLUSH_SIZE_OFFSET = 8;
-/** u32: 0 or 1, the half that it was written to. */
-export const FLUSH_HALF_OFFSET = 12;
-/** u64: where in the half it starts, bytes. */
-export const FLUSH_POSITION_OFFSET = 16;
-/** u64: which filling of the halves this is; never given out twice. */
-export const FLUSH_CYCLE_OFFSET = 24;
-/** u32: flushes before this one in the same filling. */
-export const FLUSH_INDEX_OFFSET = 32;
+/** u32: flushes before this one in the same filling of a half. */
+export const FLUSH_INDEX_OFFSET = 12;
+/** u64: which filling this is; never given out twice. */
+export const FLUSH_CYCLE_OFFSET = 16;
 /** u32: records. */
-export const FLUSH_RECORD_COUNT_OFFSET = 36;
+export const FLUSH_RECORD_COUNT_OFFSET = 24;
 /** u32: bytes of the records, their headers and padding included. */
-export const FLUSH_RECORD_BYTES_OFFSET = 40;
-/** u32, zero. */
-export const FLUSH_RESERVED0_OFFSET = 44;
+export const FLUSH_RECORD_BYTES_OFFSET = 28;
 /** u64: sequence number of the first record; the others follow without a gap. */
-export const FLUSH_SEQUENCE_OFFSET = 48;
+export const FLUSH_SEQUENCE_OFFSET = 32;
 /** u64: all up to this sequence number was durable before this flush was written. */
-export const FLUSH_DURABLE_OFFSET = 56;
+export const FLUSH_DURABLE_OFFSET = 40;
 /** u64: timeline of the root that the records follow; u64: its CP; u64: checksum of the pointer to
  *  its image root. */
-export const FLUSH_TIMELINE_OFFSET = 64;
-export const FLUSH_CP_OFFSET = 72;
-export const FLUSH_IMAGE_CHECKSUM_OFFSET = 80;
+export const FLUSH_TIMELINE_OFFSET = 48;
+export const FLUSH_CP_OFFSET = 56;
+export const FLUSH_IMAGE_CHECKSUM_OFFSET = 64;
 /** Zero. */
-export const FLUSH_RESERVED1_OFFSET = 88;
+export const FLUSH_RESERVED_OFFSET = 72;
 /** u32: CRC-32C of all before it. */
 export const FLUSH_CRC_OFFSET = 124;
 

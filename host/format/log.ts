@@ -9,17 +9,14 @@ import {
   FLUSH_CRC_OFFSET,
   FLUSH_CYCLE_OFFSET,
   FLUSH_DURABLE_OFFSET,
-  FLUSH_HALF_OFFSET,
   FLUSH_HEADER_SIZE,
   FLUSH_IMAGE_CHECKSUM_OFFSET,
   FLUSH_INDEX_OFFSET,
   FLUSH_MAGIC,
   FLUSH_MAGIC_OFFSET,
-  FLUSH_POSITION_OFFSET,
   FLUSH_RECORD_BYTES_OFFSET,
   FLUSH_RECORD_COUNT_OFFSET,
-  FLUSH_RESERVED0_OFFSET,
-  FLUSH_RESERVED1_OFFSET,
+  FLUSH_RESERVED_OFFSET,
   FLUSH_SEQUENCE_OFFSET,
   FLUSH_SIZE_MAX,
   FLUSH_SIZE_OFFSET,
@@ -84,9 +81,7 @@ export interface LogHeader {
 }
 
 export interface FlushHeader {
-  readonly half: number;
-  /** Bytes from the start of the half. */
-  readonly position: number;
+  /** Which filling of a half it is in, and its place there. */
   readonly cycle: number;
   readonly index: number;
   readonly recordCount: number;
@@ -109,6 +104,10 @@ export interface LogRecord {
 
 /** Sequence numbers, cycles and CP numbers of the log stay below this: sums of two are exact. */
 export const LOG_NUMBER_LIMIT = 2 ** 52;
+
+/** Flushes of the largest size that a half has room for, at least: one, and once more for a sync call
+ *  that takes it over. */
+export const LOG_FLUSHES_MIN = 2;
 
 /** Bytes that a record with such a body takes. */
 export function recordBytesOf(bodyBytes: number): number {
@@ -182,7 +181,7 @@ export function isLogGeometry(geometry: Omit<LogHeader, 'copy' | 'volumeUuid'>):
     flushBytesMax % BLOCK_SIZE === 0 &&
     flushBytesMax >= BLOCK_SIZE &&
     flushBytesMax <= FLUSH_SIZE_MAX &&
-    flushBytesMax <= halfBytes &&
+    flushBytesMax * LOG_FLUSHES_MIN <= halfBytes &&
     areaBytes < LOG_NUMBER_LIMIT &&
     LOG_HALVES_OFFSET + LOG_HALVES * halfBytes <= areaBytes
   );
@@ -197,8 +196,6 @@ export function encodeFlush(checksums: LogChecksums, at: Address, header: FlushH
   view.setUint32(at + FLUSH_MAGIC_OFFSET, FLUSH_MAGIC, true);
   view.setUint32(at + FLUSH_VERSION_OFFSET, LOG_VERSION, true);
   view.setUint32(at + FLUSH_SIZE_OFFSET, FLUSH_HEADER_SIZE, true);
-  view.setUint32(at + FLUSH_HALF_OFFSET, header.half, true);
-  setU64(view, at + FLUSH_POSITION_OFFSET, header.position);
   setU64(view, at + FLUSH_CYCLE_OFFSET, header.cycle);
   view.setUint32(at + FLUSH_INDEX_OFFSET, header.index, true);
   view.setUint32(at + FLUSH_RECORD_COUNT_OFFSET, header.recordCount, true);
@@ -221,20 +218,17 @@ export function encodeFlush(checksums: LogChecksums, at: Address, header: FlushH
   return flushBytes;
 }
 
-/** The flush header at `at`, if there is one that is whole and can be, with the flush ending inside of
- *  a half of such a log. */
+/** The flush header at `at`, if there is one that is whole and can be. */
 export function decodeFlushHeader(
   checksums: LogChecksums,
   at: Address,
-  geometry: { readonly halfBytes: number; readonly flushBytesMax: number },
+  flushBytesMax: number,
 ): FlushHeader | undefined {
   const { u8, view } = checksums.arena;
   if (view.getUint32(at + FLUSH_MAGIC_OFFSET, true) !== FLUSH_MAGIC) return undefined;
   const crc = checksums.crc32c(at, FLUSH_CRC_OFFSET, 0);
   if (view.getUint32(at + FLUSH_CRC_OFFSET, true) !== crc) return undefined;
   const header: FlushHeader = {
-    half: view.getUint32(at + FLUSH_HALF_OFFSET, true),
-    position: getU64(view, at + FLUSH_POSITION_OFFSET),
     cycle: getU64(view, at + FLUSH_CYCLE_OFFSET),
     index: view.getUint32(at + FLUSH_INDEX_OFFSET, true),
     recordCount: view.getUint32(at + FLUSH_RECORD_COUNT_OFFSET, true),
@@ -245,16 +239,11 @@ export function decodeFlushHeader(
     cpNumber: getU64(view, at + FLUSH_CP_OFFSET),
     imageChecksum: getWord64(view, at + FLUSH_IMAGE_CHECKSUM_OFFSET),
   };
-  const flushBytes = flushBytesOf(header.recordBytes);
   const isSound =
     view.getUint32(at + FLUSH_VERSION_OFFSET, true) === LOG_VERSION &&
     view.getUint32(at + FLUSH_SIZE_OFFSET, true) === FLUSH_HEADER_SIZE &&
-    view.getUint32(at + FLUSH_RESERVED0_OFFSET, true) === 0 &&
-    isZero(u8, at + FLUSH_RESERVED1_OFFSET, at + FLUSH_CRC_OFFSET) &&
-    header.half < LOG_HALVES &&
-    flushBytes <= geometry.flushBytesMax &&
-    header.position % BLOCK_SIZE === 0 &&
-    header.position + flushBytes <= geometry.halfBytes &&
+    isZero(u8, at + FLUSH_RESERVED_OFFSET, at + FLUSH_CRC_OFFSET) &&
+    flushBytesOf(header.recordBytes) <= flushBytesMax &&
     header.recordCount > 0 &&
     header.recordCount * RECORD_HEADER_SIZE <= header.recordBytes &&
     header.cycle < LOG_NUMBER_LIMIT &&

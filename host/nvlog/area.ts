@@ -11,7 +11,12 @@ import { isStorageError, StorageError } from '../base/errors.ts';
 import { all, wait } from '../base/task.ts';
 import type { Io, Step } from '../base/task.ts';
 import type { Nvram } from '../device/device.ts';
-import { decodeLogHeader, encodeLogHeader, isLogGeometry } from '../format/log.ts';
+import {
+  decodeLogHeader,
+  encodeLogHeader,
+  isLogGeometry,
+  LOG_FLUSHES_MIN,
+} from '../format/log.ts';
 import type { LogHeader } from '../format/log.ts';
 import { LogCopies } from './copies.ts';
 import type { LogMemory } from './log-memory.ts';
@@ -29,7 +34,7 @@ export interface LogFormatOptions {
 /** Writes an empty log to each Nvram given, its place in the list being its number; a missing place is
  *  passed over, so that one copy can be made anew (with the halfBytes of the others). The whole area
  *  is written: a file's blocks are then there, and flushes change no metadata.
- *  @throws StorageError INVALID_ARGUMENT if it is too small for two flushes of `memory`'s size. */
+ *  @throws StorageError INVALID_ARGUMENT if its halves are too small for flushes of `memory`'s size. */
 export function* formatLog(
   nvrams: readonly (Nvram | undefined)[],
   memory: LogMemory,
@@ -41,9 +46,10 @@ export function* formatLog(
   const halfBytes = options.halfBytes ?? Math.max(0, room) * BLOCK_SIZE;
   const geometry = { areaBytes, halfBytes, flushBytesMax: memory.flushBytesMax };
   if (!isLogGeometry(geometry)) {
+    const atLeast = LOG_HALVES_OFFSET + LOG_HALVES * LOG_FLUSHES_MIN * memory.flushBytesMax;
     throw new StorageError('INVALID_ARGUMENT', `a log of ${areaBytes} bytes is too small`, {
       detail: geometry,
-      hint: `make it at least ${LOG_HALVES_OFFSET + LOG_HALVES * memory.flushBytesMax} bytes`,
+      hint: `make it at least ${atLeast} bytes`,
     });
   }
   const zeros = new Uint8Array(Math.min(ZEROS_SIZE, halfBytes));

@@ -17,12 +17,15 @@
 // for them is answered by the flush or by rootCommitted, whichever is first.
 //
 // Invariants:
-// - Flushes are begun one after the other; sequence numbers in the area ascend without a gap. Bytes
-//   of a half are written once per filling, or the same bytes again by a sync call that takes over.
-// - A staging buffer with a write under way keeps its bytes, and a half with one is not written from
-//   its start again, even if a sync call has overtaken the write (ENGINE 5, 16).
+// - Flushes are begun one after the other; sequence numbers in the area ascend without a gap. No byte
+//   of a half is written twice in one filling.
+// - A sync call that takes over a flush under way writes it again behind the first place, not over
+//   it: a power cut may leave anything in sectors that are being written, even if the same bytes were
+//   durable there. Room for that is kept.
+// - A staging buffer with a write under way keeps its bytes, and a half with one is not filled again,
+//   even if a sync call has overtaken the write (ENGINE 5, 16).
 // - gathered + reserved records fit in one flush, and used + gathered + reserved flushes (each
-//   reservation as if it were flushed alone) in the half: so a reserved append cannot fail.
+//   reservation as if it were flushed alone, and twice) in the half: so a reserved append cannot fail.
 // - There is always a buffer to append to: an asynchronous flush is begun only when the other one is
 //   unused, and one that is driven synchronously gives its own back before the turn ends.
 
@@ -32,7 +35,7 @@ import { StorageError } from '../base/errors.ts';
 import { all, runSync, Task, wait } from '../base/task.ts';
 import type { Io, Step } from '../base/task.ts';
 import type { Nvram } from '../device/device.ts';
-import { flushBytesOf, recordBytesOf } from '../format/log.ts';
+import { flushBytesOf, LOG_FLUSHES_MIN, recordBytesOf } from '../format/log.ts';
 import type { Word64 } from '../format/log.ts';
 import { formatLog, openArea } from './area.ts';
 import type { LogFormatOptions } from './area.ts';
@@ -84,6 +87,8 @@ export interface LogStats {
 interface Half {
   readonly index: number;
   usedBytes: number;
+  /** Kept for the flush under way: its place, and one for a sync call that takes it over. */
+  spareBytes: number;
   cycle: number;
   flushCount: number;
   /** Of the last record in it. */
@@ -178,9 +183,9 @@ export class NvLog {
     return this.#durableSequence;
   }
 
-  /** Bytes of the current half that are written, or promised. */
+  /** Bytes of the current half that are written, or will be with the next flush. */
   get halfUsedBytes(): number {
-    return this.#half.usedBytes + this.#gathering.flushBytes + this.#reservedFlushBytes;
+    return this.#half.usedBytes + this.#gathering.flushBytes;
   }
 
   /** Whether a record of the largest size must wait for a root. */
@@ -252,7 +257,10 @@ export class NvLog {
     this.#checkBody(bodyBytesMax);
     if (this.#root === undefined || this.#failure !== undefined) return 'closed';
     const recordBytes = recordBytesOf(bodyBytesMax);
-    if (this.halfUsedBytes + flushBytesOf(recordBytes) > this.halfBytes) return 'half';
+    const { usedBytes, spareBytes } = this.#half;
+    const pending = this.#gathering.flushBytes + this.#reservedFlushBytes + flushBytesOf(recordBytes);
+    const promised = usedBytes + spareBytes + LOG_FLUSHES_MIN * pending;
+    if (promised > this.halfBytes) return 'half';
     const staged = this.#gathering.recordBytes + this.#reservedRecordBytes;
     return FLUSH_HEADER_SIZE + staged + recordBytes > this.flushBytesMax ? 'staging' : 'none';
   }
@@ -446,9 +454,10 @@ export class NvLog {
     half.inFlight++;
     this.#changed();
     try {
-      yield* wait(all(this.#writes(buffer, half, half.usedBytes - bytes.length, bytes)));
+      yield* wait(this.#write(buffer, half, bytes));
     } finally {
       half.inFlight--;
+      half.spareBytes = 0;
     }
     this.#checkFailure();
     if (this.#gathering === buffer) buffer.clear();
@@ -459,12 +468,10 @@ export class NvLog {
     this.#becameDurable(lastSequence);
   }
 
-  /** Completes the flush in `buffer` and gives it its place. */
+  /** Completes the flush in `buffer`, and keeps its room. */
   #seal(buffer: StagingBuffer, half: Half): Uint8Array {
     const root = this.#root as LogRoot;
     const bytes = buffer.seal({
-      half: half.index,
-      position: half.usedBytes,
       cycle: half.cycle,
       index: half.flushCount,
       durableUpTo: this.#durableSequence,
@@ -472,15 +479,24 @@ export class NvLog {
       cpNumber: root.cpNumber,
       imageChecksum: root.imageChecksum,
     });
-    half.usedBytes += bytes.length;
     half.flushCount++;
     half.lastSequence = buffer.lastSequence;
-    assert(half.usedBytes <= this.halfBytes, 'the half holds it', half.usedBytes, this.halfBytes);
+    half.spareBytes = LOG_FLUSHES_MIN * bytes.length;
     return bytes;
   }
 
-  #writes(buffer: StagingBuffer, half: Half, position: number, bytes: Uint8Array): Io<void>[] {
-    const offset = areaOffsetOf(half.index, position, this.halfBytes);
+  /** Takes the next `length` bytes of a half. */
+  #place(half: Half, length: number): number {
+    const position = half.usedBytes;
+    half.usedBytes += length;
+    half.spareBytes -= length;
+    assert(half.usedBytes <= this.halfBytes, 'the half holds it', half.usedBytes, this.halfBytes);
+    return areaOffsetOf(half.index, position, this.halfBytes);
+  }
+
+  /** Writes a sealed flush to all copies: behind what the half has, and once more behind that where a
+   *  sync call takes over. */
+  #write(buffer: StagingBuffer, half: Half, bytes: Uint8Array): Io<unknown> {
     const events = {
       begun: () => {
         buffer.inFlight++;
@@ -493,7 +509,11 @@ export class NvLog {
       },
       broken: (error: unknown) => this.#fail(error),
     };
-    return this.#copies.live().map((copy) => this.#copies.write(copy, offset, bytes, events));
+    const write = () => {
+      const offset = this.#place(half, bytes.length);
+      return all(this.#copies.live().map((copy) => this.#copies.write(copy, offset, bytes, events)));
+    };
+    return { start: () => write().start(), startSync: () => write().startSync() };
   }
 
   /** A write from a buffer that a sync call has overtaken is waited for; but not by a sync call, which
@@ -549,6 +569,6 @@ export class NvLog {
 
 function newHalf(index: number): Half {
   assert(index < LOG_HALVES, 'there are two halves', index);
-  const half = { index, usedBytes: 0, cycle: 0, flushCount: 0, lastSequence: 0 };
+  const half = { index, usedBytes: 0, spareBytes: 0, cycle: 0, flushCount: 0, lastSequence: 0 };
   return { ...half, inFlight: 0, isFree: false };
 }

@@ -22,8 +22,10 @@
 //   taken before that root is durable.
 // - After an older root was taken on purpose the timeline is a new one.
 // - Old records inside of a torn new flush fail their CRC, which goes on from the flush header's,
-//   where cycle, place and timeline stand. A header that is not in the place that it names (the log's
-//   bytes as a file's content, say) is none.
+//   where timeline, cycle and index stand.
+// - A flush may stand in the log twice: written by a sync call again that could not wait for the first
+//   write to end, or as the content of a file. So its place means nothing, and whichever is whole is
+//   right: timeline and sequence numbers determine the content.
 //
 // Memory: the two staging buffers, a small object for each flush that counts, and the bodies of the
 // records, together never more than the area. Time: each copy is read once, and what counts twice.
@@ -177,9 +179,9 @@ class Scanner {
     for (let position = 0; position + BLOCK_SIZE <= halfBytes; position += BLOCK_SIZE) {
       const at = yield* window.seek({ copy, half, position }, BLOCK_SIZE);
       if (at === undefined) return;
-      const header = decodeFlushHeader(this.#memory, at, this.#geometry);
+      const header = decodeFlushHeader(this.#memory, at, this.#geometry.flushBytesMax);
       if (header === undefined) continue;
-      if (header.half !== half || header.position !== position) continue;
+      if (position + flushBytesOf(header.recordBytes) > halfBytes) continue;
       this.#note({ copy, half, position, header });
     }
   }
@@ -220,13 +222,14 @@ class Scanner {
   /** Adds the records of the flush that goes on from sequence number `last`, from the first copy that
    *  has it whole. */
   *#take(last: number, records: LogRecord[]): Step<Found | undefined> {
+    const { flushBytesMax } = this.#geometry;
     for (const found of this.#flushes.get(last + 1) ?? []) {
       const { header } = found;
       const flushBytes = flushBytesOf(header.recordBytes);
       const at = yield* this.#windowOf(found.copy).seek(found, flushBytes);
       if (at === undefined) continue;
       // Read again: what was checked in the survey is not what stands here now, if a disk is bad.
-      if (!isSameHeader(decodeFlushHeader(this.#memory, at, this.#geometry), header)) continue;
+      if (!isSameHeader(decodeFlushHeader(this.#memory, at, flushBytesMax), header)) continue;
       const more = decodeRecords(this.#memory, at, header, last);
       if (more === undefined) continue;
       for (const record of more) records.push(record);
@@ -305,9 +308,8 @@ class Window {
 function isSameHeader(a: FlushHeader | undefined, b: FlushHeader): boolean {
   return (
     a !== undefined &&
-    a.half === b.half &&
-    a.position === b.position &&
     a.cycle === b.cycle &&
+    a.index === b.index &&
     a.firstSequence === b.firstSequence &&
     a.recordCount === b.recordCount &&
     a.recordBytes === b.recordBytes
