@@ -1,16 +1,18 @@
-// The directory: a file of blocks that holds a B-tree of its entries, keyed by (hash of the name, name).
-// Entries with one hash always stand in one leaf. Block 0 is the root for ever; other nodes lie
-// anywhere and point nowhere but down. Nodes that fell empty wait in the free list for the next split.
+// The directory: a file of blocks that holds a B-tree of its entries, keyed by (hash of the name,
+// name). Entries with one hash always stand in one leaf. Block 0 is the root for ever; other nodes
+// lie anywhere and point nowhere but down. Nodes that fell empty wait in the free list for the next
+// split.
 //
 // hash(name) is HalfSipHash-2-4 with 64 bits of output (Aumasson, Bernstein: the reference code's
-// halfsiphash with outlen 8) of the name's UTF-8 bytes; the key is the root's seed, its bytes as they
-// stand. The first four bytes of the output, little-endian, are the hash's low half, the other four
-// its high half. Keyed, so that nobody can make names collide who does not know the seed.
+// halfsiphash with outlen 8) of the name's UTF-8 bytes; the key is the root's seed, its bytes as
+// they stand. The first four bytes of the output, little-endian, are the hash's low half, the other
+// four its high half. Keyed, so that nobody can make names collide who does not know the seed.
 //
-// A node: header, slots ascending from DIRECTORY_SLOTS_OFFSET, zeros, and in a leaf the heap, dense up
-// to the end of the block. Every byte that holds nothing is zero, so equal histories give equal blocks.
-// Interior nodes: the key of slot 0 is 0 and means "from here on down"; slot i covers the hashes from
-// its key up to (not including) the key of slot i + 1. A directory has no entries `.` and `..`.
+// A node: header, slots ascending from DIRECTORY_SLOTS_OFFSET, zeros, and in a leaf the heap, dense
+// up to the end of the block. Every byte that holds nothing is zero, so equal histories give equal
+// blocks. Interior nodes: the key of slot 0 is 0 and means "from here on down"; slot i covers the
+// hashes from its key up to (not including) the key of slot i + 1. A directory has no entries `.`
+// and `..`.
 
 /** "WDIR", little-endian. */
 export const DIRECTORY_MAGIC = 0x52494457;
@@ -57,14 +59,16 @@ export const DIRECTORY_NAME_LENGTH_OFFSET = 1;
 export const DIRECTORY_NAME_OFFSET = 2;
 export const DIRECTORY_NAME_SIZE_MAX = 255;
 
-/** Slot of an interior node: u64 hash from which on its child holds the entries, u32 fbn of the child. */
+/** Slot of an interior node: u64 hash from which on its child holds the entries, u32 fbn of the
+ *  child. */
 export const DIRECTORY_CHILD_SLOT_SIZE = 12;
 export const DIRECTORY_CHILD_HASH_OFFSET = 0;
 export const DIRECTORY_CHILD_FBN_OFFSET = 8;
 /** floor((BLOCK_SIZE - DIRECTORY_SLOTS_OFFSET) / DIRECTORY_CHILD_SLOT_SIZE). */
 export const DIRECTORY_CHILDREN_MAX = 337;
 
-/** The root's level at most: five nodes from the root to a leaf. A million entries need level 2 or 3. */
+/** The root's level at most: five nodes from the root to a leaf. A million entries need level 2 or
+ *  3. */
 export const DIRECTORY_LEVEL_MAX = 4;
 export const DIRECTORY_LEVEL_FREE = 255;
 /** Nodes at most, so that fbns stay below 2^31. */

@@ -1,5 +1,6 @@
 // The xattr block: all extended attributes of one inode. A header, then the attributes, one after
-// the other, ascending by name (bytes compared), then zeros. An inode without any has no such block.
+// the other, ascending by name (bytes compared), then zeros. An inode without any has no such
+// block.
 
 /** "WXAT", little-endian. */
 export const XATTR_MAGIC = 0x54415857;

@@ -1,12 +1,12 @@
 // Checking a whole directory, for verify: every node once, everything that its layout promises.
 //
-// In steps, each of which reads one block: where that is not in memory, the caller's sentinel passes
-// through with nothing changed, the caller fetches the block and takes the step again; where it cannot
-// be had at all, the caller says so by `skip`. So a directory larger than the cache can be checked, in
-// memory bounded by one path's children and one bit a node.
+// In steps, each of which reads one block: where that is not in memory, the caller's sentinel
+// passes through with nothing changed, the caller fetches the block and takes the step again; where
+// it cannot be had at all, the caller says so by `skip`. So a directory larger than the cache can
+// be checked, in memory bounded by one path's children and one bit a node.
 //
-// A subtree under a damaged node is not walked. Then the counts and what was not reached say nothing,
-// and are not reported.
+// A subtree under a damaged node is not walked. Then the counts and what was not reached say
+// nothing, and are not reported.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import {
@@ -52,19 +52,35 @@ import {
   seedOf,
 } from './directory-node.ts';
 
-/** What can be wrong:
- *  node: header, magic, level or the root's own fields · unreadable: the caller could not read it ·
- *  child: a child's fbn out of range · shared: a node reached twice, or used and in the free list ·
- *  keys: an interior node's keys not ascending, or out of the range that its parent gives it ·
- *  order: a leaf's entries not ascending · range: an entry in a leaf where its hash does not belong ·
- *  duplicate: a name twice · hash: not the hash of the name · name: empty, `.`, `..`, or with `/` or NUL ·
- *  kind, ino: no such kind, inode number 0 · heap: entries outside of it, overlapping, or bytes of none ·
- *  reserved: a byte that is not zero but must be · count: the root counts other entries than there are ·
- *  free: the free list's nodes, length or end · unreached: nodes that are neither used nor free ·
- *  size: the file has other blocks than the root says. */
+/** What can be wrong: node: header, magic, level or the root's own fields · unreadable: the caller
+ *  could not read it · child: a child's fbn out of range · shared: a node reached twice, or used
+ *  and in the free list · keys: an interior node's keys not ascending, or out of the range that its
+ *  parent gives it · order: a leaf's entries not ascending · range: an entry in a leaf where its
+ *  hash does not belong · duplicate: a name twice · hash: not the hash of the name · name: empty,
+ *  `.`, `..`, or with `/` or NUL · kind, ino: no such kind, inode number 0 · heap: entries outside
+ *  of it, overlapping, or bytes of none · reserved: a byte that is not zero but must be · count:
+ *  the root counts other entries than there are · free: the free list's nodes, length or end ·
+ *  unreached: nodes that are neither used nor free · size: the file has other blocks than the root
+ *  says. */
 export type DirectoryProblemKind =
-  | 'node' | 'unreadable' | 'child' | 'shared' | 'keys' | 'order' | 'range' | 'duplicate' | 'hash'
-  | 'name' | 'kind' | 'ino' | 'heap' | 'reserved' | 'count' | 'free' | 'unreached' | 'size';
+  | 'node'
+  | 'unreadable'
+  | 'child'
+  | 'shared'
+  | 'keys'
+  | 'order'
+  | 'range'
+  | 'duplicate'
+  | 'hash'
+  | 'name'
+  | 'kind'
+  | 'ino'
+  | 'heap'
+  | 'reserved'
+  | 'count'
+  | 'free'
+  | 'unreached'
+  | 'size';
 
 export interface DirectoryProblem {
   readonly kind: DirectoryProblemKind;
@@ -105,7 +121,10 @@ class FbnSet {
   add(fbn: Fbn): boolean {
     const index = Math.floor(fbn / 32768);
     let piece = this.#pieces.get(index);
-    if (piece === undefined) this.#pieces.set(index, (piece = new Uint8Array(4096)));
+    if (piece === undefined) {
+      piece = new Uint8Array(BLOCK_SIZE);
+      this.#pieces.set(index, piece);
+    }
     const at = (fbn % 32768) >>> 3;
     const bit = 1 << (fbn & 7);
     const before = piece[at] as number;
@@ -131,8 +150,8 @@ class FbnSet {
   }
 }
 
-/** A check under way. Call `step` until it returns true, then read `problems`. The directory must not
- *  change meanwhile (a snapshot, or a volume at rest). */
+/** A check under way. Call `step` until it returns true, then read `problems`. The directory must
+ *  not change meanwhile (a snapshot, or a volume at rest). */
 export class DirectoryCheck {
   readonly problems: DirectoryProblem[] = [];
   /** Calls this with each sound entry, if given: verify compares them with the inodes. */
@@ -215,7 +234,8 @@ export class DirectoryCheck {
   #note(kind: DirectoryProblemKind, fbn: Fbn, message: string): void {
     const left = DIRECTORY_PROBLEMS_MAX - this.problems.length;
     if (left > 1) this.problems.push({ kind, fbn, message });
-    else if (left === 1) this.problems.push({ kind, fbn, message: `${message}; no more looked for` });
+    else if (left === 1)
+      this.problems.push({ kind, fbn, message: `${message}; no more looked for` });
   }
 
   #checkRoot(): void {
@@ -330,7 +350,8 @@ export class DirectoryCheck {
     };
   }
 
-  /** The entry's heap part, undefined (and noted by #checkHeap) where it lies outside of the heap. */
+  /** The entry's heap part, undefined (and noted by #checkHeap) where it lies outside of the heap.
+   *  */
   #partAt(fbn: Fbn, leaf: Address, slot: Address): Address | undefined {
     try {
       return entryAt(this.#blocks, fbn, leaf, slot);

@@ -1,7 +1,7 @@
-// The hash of names: HalfSipHash-2-4 with 64 bits of output, as assembly/layout/directory.ts states it.
-// In plain TypeScript: names are short, and 32-bit words are what JavaScript computes fast. The result
-// stands in `nameHash` until the next call, as two u32: a 64-bit number as an object or a bigint would
-// cost more than the hash.
+// The hash of names: HalfSipHash-2-4 with 64 bits of output, as assembly/layout/directory.ts states
+// it. In plain TypeScript: names are short, and 32-bit words are what JavaScript computes fast. The
+// result stands in `nameHash` until the next call, as two u32: a 64-bit number as an object or a
+// bigint would cost more than the hash.
 
 /** The halves of the last hash, u32 each. */
 export const nameHash = { high: 0, low: 0 };

@@ -1,9 +1,10 @@
-// Nodes of a directory: reading them with distrust, finding in them, changing one of them. The layout
-// is in assembly/layout/directory.ts; what happens across nodes is in directory.ts.
+// Nodes of a directory: reading them with distrust, finding in them, changing one of them. The
+// layout is in assembly/layout/directory.ts; what happens across nodes is in directory.ts.
 //
 // Bytes come from disk. A checksum says that they are what was written, not that what was written
-// makes sense, so every number is checked before it is used: `readRoot` and `readNode` check headers,
-// `entryAt` an entry, `childAt` a child. After these, nothing here reads or writes outside of its block.
+// makes sense, so every number is checked before it is used: `readRoot` and `readNode` check
+// headers, `entryAt` an entry, `childAt` a child. After these, nothing here reads or writes outside
+// of its block.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import {
@@ -176,7 +177,8 @@ export function setEntries(blocks: DirectoryBlocks, root: Address, entries: numb
   blocks.view.setUint32(root + DIRECTORY_ENTRIES_OFFSET + 4, entries / 0x100000000, true);
 }
 
-/** Makes the block at `node` an empty node of that level; all else but a root's own fields is zero. */
+/** Makes the block at `node` an empty node of that level; all else but a root's own fields is zero.
+ *  */
 export function formatNode(
   blocks: DirectoryBlocks,
   node: Address,
@@ -229,12 +231,7 @@ export function leafRoom(blocks: DirectoryBlocks, leaf: Address): number {
 }
 
 /** First index of a leaf whose hash is at least (high, low); the count if none is. */
-export function leafLowerBound(
-  view: DataView,
-  leaf: Address,
-  high: number,
-  low: number,
-): number {
+export function leafLowerBound(view: DataView, leaf: Address, high: number, low: number): number {
   let from = 0;
   let to = view.getUint16(leaf + DIRECTORY_COUNT_OFFSET, true);
   while (from < to) {
@@ -259,16 +256,12 @@ export function isHash(view: DataView, slot: Address, high: number, low: number)
 }
 
 /** Address of the heap part of the entry at `slot`, checked: it lies in the heap, name and all. */
-export function entryAt(
-  blocks: DirectoryBlocks,
-  fbn: Fbn,
-  leaf: Address,
-  slot: Address,
-): Address {
+export function entryAt(blocks: DirectoryBlocks, fbn: Fbn, leaf: Address, slot: Address): Address {
   const { view, u8 } = blocks;
   const offset = view.getUint16(slot + DIRECTORY_LEAF_HEAP_OFFSET, true);
   const heap = view.getUint16(leaf + DIRECTORY_HEAP_OFFSET, true);
-  // The name's length is read only where it lies in the block; else it counts as 0, which is refused.
+  // The name's length is read only where it lies in the block; else it counts as 0, which is
+  // refused.
   const isInside = offset >= heap && offset <= BLOCK_SIZE - DIRECTORY_NAME_OFFSET;
   const length = isInside ? (u8[leaf + offset + DIRECTORY_NAME_LENGTH_OFFSET] as number) : 0;
   if (length === 0 || offset + DIRECTORY_NAME_OFFSET + length > BLOCK_SIZE) {
@@ -342,8 +335,9 @@ export function entryKind(blocks: DirectoryBlocks, fbn: Fbn, part: Address): num
   return kind;
 }
 
-/** Opens a gap of one entry at `index`, slot and heap, and writes hash, heap offset and name length.
- *  There is room. Returns the address of the heap part; the rest is the caller's to fill in. */
+/** Opens a gap of one entry at `index`, slot and heap, and writes hash, heap offset and name
+ *  length. There is room. Returns the address of the heap part; the rest is the caller's to fill
+ *  in. */
 export function leafOpen(
   blocks: DirectoryBlocks,
   leaf: Address,
@@ -411,12 +405,7 @@ export function childFind(view: DataView, node: Address, high: number, low: numb
 }
 
 /** Fbn of a child, checked. */
-export function childAt(
-  blocks: DirectoryBlocks,
-  fbn: Fbn,
-  slot: Address,
-  nodes: number,
-): Fbn {
+export function childAt(blocks: DirectoryBlocks, fbn: Fbn, slot: Address, nodes: number): Fbn {
   const child = blocks.view.getUint32(slot + DIRECTORY_CHILD_FBN_OFFSET, true);
   if (child === 0 || child >= nodes) damaged(fbn, `child ${child} of ${nodes} nodes`);
   return child;
@@ -440,7 +429,8 @@ export function childInsert(
   view.setUint16(node + DIRECTORY_COUNT_OFFSET, count + 1, true);
 }
 
-/** Takes the child at `index` out; its hashes go to the child before it, or after it if it is first. */
+/** Takes the child at `index` out; its hashes go to the child before it, or after it if it is
+ *  first. */
 export function childRemove(blocks: DirectoryBlocks, node: Address, index: number): void {
   const { view, u8 } = blocks;
   const countAfter = countOf(blocks, node) - 1;

@@ -1,25 +1,28 @@
 // Hashed directories: names to inode numbers, in the blocks of one file.
 //
-// The file is a B-tree by (64-bit hash of the name, name); layout and hash: assembly/layout/directory.ts.
-// An operation walks one path, five nodes at most, three in a directory of a million entries.
+// The file is a B-tree by (64-bit hash of the name, name); layout and hash:
+// assembly/layout/directory.ts. An operation walks one path, five nodes at most, three in a
+// directory of a million entries.
 //
-// LOAD and MODIFY. Everything here is synchronous. What reads, and the `plan` functions, run in LOAD:
-// DirectoryBlocks.read throws the caller's sentinel where a block is not in memory, it passes through,
-// the caller fetches the block and calls again. `planInsert` reads every block that `insert` will
-// read or change, nodes of the free list included, and checks them, so that `insert` in the same turn
-// cannot fail. In the same way `planRemove` before `remove`, and `lookup` before `replace`.
+// LOAD and MODIFY. Everything here is synchronous. What reads, and the `plan` functions, run in
+// LOAD: DirectoryBlocks.read throws the caller's sentinel where a block is not in memory, it passes
+// through, the caller fetches the block and calls again. `planInsert` reads every block that
+// `insert` will read or change, nodes of the free list included, and checks them, so that `insert`
+// in the same turn cannot fail. In the same way `planRemove` before `remove`, and `lookup` before
+// `replace`.
 //
 // Growth. A leaf without room is split where hashes differ. A full parent is split before it takes
 // the new child. The root stays in block 0: when full, its contents go down to a new node, and it
-// becomes that node's parent. A node that loses its last entry leaves its parent and goes to the free
-// list; a root without children is an empty leaf again. The tree never closes up otherwise: hashes
-// scatter, so a directory that lives long keeps its leaves evenly full.
+// becomes that node's parent. A node that loses its last entry leaves its parent and goes to the
+// free list; a root without children is an empty leaf again. The tree never closes up otherwise:
+// hashes scatter, so a directory that lives long keeps its leaves evenly full.
 //
 // Reading in order. The order is the hash's, which no insertion or removal of other names changes.
 // A cursor is "all hashes from here on"; entries of one hash are given out together. So whatever
 // happens between two calls, an entry that stays is given out exactly once.
 //
-// Damage gives StorageError BAD_MAGIC with the block in `detail.fbn`, in LOAD, with nothing changed.
+// Damage gives StorageError BAD_MAGIC with the block in `detail.fbn`, in LOAD, with nothing
+// changed.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import {
@@ -84,8 +87,8 @@ import {
 
 export type { DirectoryBlocks } from './directory-node.ts';
 
-/** Blocks that one `insert` changes or creates, at most: a path of five nodes and a split of each but
- *  the root, or a path of four and one more for the root's contents. */
+/** Blocks that one `insert` changes or creates, at most: a path of five nodes and a split of each
+ *  but the root, or a path of four and one more for the root's contents. */
 export const DIRECTORY_INSERT_BLOCKS_MAX = 2 * DIRECTORY_LEVEL_MAX + 1;
 /** How many of these are created, at most. */
 export const DIRECTORY_INSERT_CREATES_MAX = DIRECTORY_LEVEL_MAX + 1;
@@ -113,13 +116,13 @@ export interface DirectoryCursor {
 
 export const DIRECTORY_START: DirectoryCursor = { high: 0, low: 0 };
 
-/** 'full': the name cannot be put in (ENOSPC): a leaf's worth of names has one and the same hash, or
- *  the tree is as high as it gets. Neither happens by accident. */
+/** 'full': the name cannot be put in (ENOSPC): a leaf's worth of names has one and the same hash,
+ *  or the tree is as high as it gets. Neither happens by accident. */
 export type InsertPlan = 'ready' | 'exists' | 'full';
 export type RemovePlan = 'ready' | 'absent';
 
-/** The path of the last descent, by level, and what `insert` was planned to do. Written anew by each
- *  call, never kept between calls: one object for all saves an allocation in each. */
+/** The path of the last descent, by level, and what `insert` was planned to do. Written anew by
+ *  each call, never kept between calls: one object for all saves an allocation in each. */
 const path = {
   levelRoot: 0,
   fbns: new Uint32Array(DIRECTORY_LEVEL_MAX + 2),
@@ -132,7 +135,8 @@ const path = {
   upperLow: 0,
   /** In the leaf: index of the entry, or where it would stand. */
   position: 0,
-  /** Entries of the combined sequence (old and new ones) that stay in the left leaf; 0 = no split. */
+  /** Entries of the combined sequence (old and new ones) that stay in the left leaf; 0 = no split.
+   *  */
   split: 0,
   /** Nodes that the insertion takes. */
   needed: 0,
@@ -192,12 +196,7 @@ export function planInsert(blocks: DirectoryBlocks, name: Uint8Array): InsertPla
 }
 
 /** Puts a new entry in. MODIFY, in the turn in which `planInsert` said 'ready'. */
-export function insert(
-  blocks: DirectoryBlocks,
-  name: Uint8Array,
-  ino: Ino,
-  kind: number,
-): void {
+export function insert(blocks: DirectoryBlocks, name: Uint8Array, ino: Ino, kind: number): void {
   assert(ino > 0 && ino < 2 ** 48, 'inode number has 48 bits', ino);
   assert(isKind(kind), 'kind of file', kind);
   const plan = planInsert(blocks, name);
@@ -240,13 +239,9 @@ export function remove(blocks: DirectoryBlocks, name: Uint8Array): void {
   }
 }
 
-/** Lets an entry lead elsewhere (rename over it). MODIFY, in the turn in which `lookup` found it. */
-export function replace(
-  blocks: DirectoryBlocks,
-  name: Uint8Array,
-  ino: Ino,
-  kind: number,
-): void {
+/** Lets an entry lead elsewhere (rename over it). MODIFY, in the turn in which `lookup` found it.
+ *  */
+export function replace(blocks: DirectoryBlocks, name: Uint8Array, ino: Ino, kind: number): void {
   assert(ino > 0 && ino < 2 ** 48, 'inode number has 48 bits', ino);
   assert(isKind(kind), 'kind of file', kind);
   const isFound = find(blocks, readRoot(blocks), name);
@@ -391,8 +386,9 @@ function isFull(blocks: DirectoryBlocks, node: Address): boolean {
 // Splitting.
 
 /** How the leaf divides, with an entry of `size` bytes and hash `nameHash` coming in at
- *  path.position: how many of the combined sequence stay left. Most even in bytes, between different
- *  hashes; 0 if there is no such place. Checks every entry, as the split will move them all. */
+ *  path.position: how many of the combined sequence stay left. Most even in bytes, between
+ *  different hashes; 0 if there is no such place. Checks every entry, as the split will move them
+ *  all. */
 function leafSplitPoint(blocks: DirectoryBlocks, leaf: Address, size: number): number {
   const { view } = blocks;
   const fbn = path.fbns[0] as Fbn;
@@ -406,7 +402,9 @@ function leafSplitPoint(blocks: DirectoryBlocks, leaf: Address, size: number): n
   for (let item = 0; item <= count; item++) {
     const slot = leafSlot(leaf, item < path.position ? item : item - 1);
     const isNew = item === path.position;
-    const itemHigh = isNew ? nameHash.high : view.getUint32(slot + DIRECTORY_LEAF_HASH_OFFSET + 4, true);
+    const itemHigh = isNew
+      ? nameHash.high
+      : view.getUint32(slot + DIRECTORY_LEAF_HASH_OFFSET + 4, true);
     const itemLow = isNew ? nameHash.low : view.getUint32(slot + DIRECTORY_LEAF_HASH_OFFSET, true);
     if (item > 0 && isBefore(itemHigh, itemLow, high, low)) damaged(fbn, 'entries out of order');
     const isBoundary = item > 0 && !(itemHigh === high && itemLow === low);
@@ -497,7 +495,11 @@ function pushDown(blocks: DirectoryBlocks, root: Address, level: number): void {
   const node = blocks.change(fbn);
   u8.copyWithin(node + DIRECTORY_SLOTS_OFFSET, root + DIRECTORY_SLOTS_OFFSET, root + BLOCK_SIZE);
   view.setUint16(node + DIRECTORY_COUNT_OFFSET, countOf(blocks, root), true);
-  view.setUint16(node + DIRECTORY_HEAP_OFFSET, view.getUint16(root + DIRECTORY_HEAP_OFFSET, true), true);
+  view.setUint16(
+    node + DIRECTORY_HEAP_OFFSET,
+    view.getUint16(root + DIRECTORY_HEAP_OFFSET, true),
+    true,
+  );
   formatNode(blocks, root, level + 1);
   childInsert(blocks, root, 0, DIRECTORY_START, fbn);
   path.fbns[level] = fbn;
@@ -506,8 +508,8 @@ function pushDown(blocks: DirectoryBlocks, root: Address, level: number): void {
   path.levelRoot = level + 1;
 }
 
-/** Moves the entries from path.split on (of the combined sequence) to the empty leaf `right`. Returns
- *  the first hash that belongs to the right. */
+/** Moves the entries from path.split on (of the combined sequence) to the empty leaf `right`.
+ *  Returns the first hash that belongs to the right. */
 function leafSplit(blocks: DirectoryBlocks, left: Address, right: Address): DirectoryCursor {
   const { position, split } = path;
   const kept = position < split ? split - 1 : split;
@@ -527,8 +529,8 @@ function scratchHash(index: number): DirectoryCursor {
   return { high: scratchView.getUint32(at + 4, true), low: scratchView.getUint32(at, true) };
 }
 
-/** Appends the entry `index` of the leaf in `scratch`, which leafSplitPoint has checked, to a leaf, as
- *  its entry `indexTo`. */
+/** Appends the entry `index` of the leaf in `scratch`, which leafSplitPoint has checked, to a leaf,
+ *  as its entry `indexTo`. */
 function appendFromScratch(
   blocks: DirectoryBlocks,
   leaf: Address,

@@ -1,8 +1,9 @@
 // The xattr block: extended attributes of one inode, in place in the block. Layout:
-// assembly/layout/xattr.ts. The block is checked as a whole at each call: it is small, and seldom asked.
+// assembly/layout/xattr.ts. The block is checked as a whole at each call: it is small, and seldom
+// asked.
 //
-// An inode without attributes has no block: `undefined` where a block is asked for.
-// Changes go through a list (LOAD makes it, MODIFY writes it). Damage gives StorageError BAD_MAGIC.
+// An inode without attributes has no block: `undefined` where a block is asked for. Changes go
+// through a list (LOAD makes it, MODIFY writes it). Damage gives StorageError BAD_MAGIC.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import {
@@ -56,7 +57,10 @@ export function decodeXattrs(block: Uint8Array): Xattr[] {
   if (at !== used || count === 0 || count !== xattrs.length) {
     damaged(`${count} attributes counted, ${xattrs.length} there`);
   }
-  if (!isZero(block, XATTR_RESERVED_OFFSET, XATTR_ENTRIES_OFFSET) || !isZero(block, used, BLOCK_SIZE)) {
+  if (
+    !isZero(block, XATTR_RESERVED_OFFSET, XATTR_ENTRIES_OFFSET) ||
+    !isZero(block, used, BLOCK_SIZE)
+  ) {
     damaged('a reserved byte is not zero');
   }
   return xattrs;
@@ -89,7 +93,8 @@ export function xattrsSize(xattrs: readonly Xattr[]): number {
   return size;
 }
 
-/** The value of `name`, undefined if there is none. `block` undefined: the inode has no attributes. */
+/** The value of `name`, undefined if there is none. `block` undefined: the inode has no attributes.
+ *  */
 export function getXattr(block: Uint8Array | undefined, name: Uint8Array): Uint8Array | undefined {
   return listXattrs(block).find((xattr) => compareBytes(xattr.name, name) === 0)?.value;
 }
@@ -99,8 +104,8 @@ export function listXattrs(block: Uint8Array | undefined): Xattr[] {
   return block === undefined ? [] : decodeXattrs(block);
 }
 
-/** What to write with `encodeXattrs` so that `name` has `value`; 'full' if that does not fit (ENOSPC).
- *  Changes nothing: LOAD finds with it that MODIFY cannot fail. */
+/** What to write with `encodeXattrs` so that `name` has `value`; 'full' if that does not fit
+ *  (ENOSPC). Changes nothing: LOAD finds with it that MODIFY cannot fail. */
 export function withXattr(
   block: Uint8Array | undefined,
   name: Uint8Array,
@@ -118,10 +123,7 @@ export function withXattr(
 }
 
 /** What is left without `name` (none: drop the block); undefined if it was not there. */
-export function withoutXattr(
-  block: Uint8Array | undefined,
-  name: Uint8Array,
-): Xattr[] | undefined {
+export function withoutXattr(block: Uint8Array | undefined, name: Uint8Array): Xattr[] | undefined {
   const xattrs = listXattrs(block);
   const left = xattrs.filter((xattr) => compareBytes(xattr.name, name) !== 0);
   return left.length === xattrs.length ? undefined : left;

@@ -1,5 +1,6 @@
-// A directory's blocks in memory, as strict as the real ones can be: what is not loaded cannot be read,
-// only what the plan read can be changed, a changed block moves and its old bytes turn to garbage.
+// A directory's blocks in memory, as strict as the real ones can be: what is not loaded cannot be
+// read, only what the plan read can be changed, a changed block moves and its old bytes turn to
+// garbage.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import type { DirectoryBlocks } from '../../host/filesystem/directory.ts';
@@ -49,6 +50,8 @@ export class FakeBlocks implements DirectoryBlocks {
   readonly readNow = new Set<number>();
   readonly changed = new Set<number>();
   readonly created = new Set<number>();
+  /** All that was changed or created since the last `save`. */
+  readonly touched = new Set<number>();
   isModify = false;
   readonly #free: number[] = [];
 
@@ -76,6 +79,7 @@ export class FakeBlocks implements DirectoryBlocks {
     if (this.changed.has(fbn) || this.created.has(fbn)) return before;
     if (!this.readNow.has(fbn)) throw new Error(`block ${fbn} was not read by the plan`);
     this.changed.add(fbn);
+    this.touched.add(fbn);
     if (this.loaded === undefined) return before;
     const after = this.#frame();
     this.u8.copyWithin(after, before, before + BLOCK_SIZE);
@@ -92,6 +96,7 @@ export class FakeBlocks implements DirectoryBlocks {
     this.u8.fill(0, address, address + BLOCK_SIZE);
     this.at.push(address);
     this.created.add(fbn);
+    this.touched.add(fbn);
     this.loaded?.add(fbn);
     return address;
   }
@@ -115,13 +120,30 @@ export class FakeBlocks implements DirectoryBlocks {
     this.changed.clear();
     this.created.clear();
     this.isModify = true;
-    action();
-    this.isModify = false;
+    try {
+      action();
+    } finally {
+      this.isModify = false;
+    }
   }
 
   initialize(): this {
     this.modify(() => initializeDirectory(this, SEED));
     return this;
+  }
+
+  /** Keeps the present state; the result goes back to it. */
+  save(): () => void {
+    const pristine = this.u8.slice();
+    const at = [...this.at];
+    const free = [...this.#free];
+    this.touched.clear();
+    return () => {
+      this.u8.set(pristine);
+      this.at.splice(0, this.at.length, ...at);
+      this.#free.splice(0, this.#free.length, ...free);
+      this.touched.clear();
+    };
   }
 
   /** planInsert and insert. */
