@@ -23,6 +23,7 @@ let pathCount = 0;
 
 /** A child process that answers orders. */
 class Child {
+  static readonly #all: Child[] = [];
   readonly process: ChildProcess;
   #lines: string[] = [];
   #waiting: ((line: string | undefined) => void)[] = [];
@@ -45,8 +46,14 @@ class Child {
 
   static async start(): Promise<Child> {
     const child = new Child();
+    Child.#all.push(child);
     assert.is(await child.#answer(), 'ready');
     return child;
+  }
+
+  /** So that a failed test leaves none behind. */
+  static killAll(): void {
+    for (const child of Child.#all) child.process.kill('SIGKILL');
   }
 
   /** The answer; undefined if the child dies first. */
@@ -225,5 +232,8 @@ test('hammered while processes are killed, it never has two holders', async () =
   acquireLock(path).release();
 });
 
-test.after(() => rmSync(directory, { recursive: true }));
+test.after(() => {
+  Child.killAll();
+  rmSync(directory, { recursive: true });
+});
 test.run();
