@@ -82,6 +82,8 @@ export interface TreeFs {
   lchown(path: string, uid: number, gid: number): Promise<void>;
   lutimes(path: string, atime: number | string, mtime: number | string): Promise<void>;
   setAttributes?(path: string, attributes: TreeAttributes): Promise<void>;
+  /** Where there are extended attributes: their names. */
+  listxattr?(path: string, options: { followSymlinks: false }): Promise<readonly string[]>;
 }
 
 export type RaidKind = 'none' | 'raid4' | 'dp';

@@ -45,6 +45,9 @@ export function tellTransfer(
   told: { readonly volume: string; readonly dryRun: boolean; readonly ms: number },
 ): void {
   const { problems: _told, ...counts } = result;
+  if (result.xattrs > 0) {
+    shell.out.warn(`${formatCounted(result.xattrs, 'extended attribute')} not carried`);
+  }
   const speed = told.ms > 0 ? ` (${formatSize(result.bytes / (told.ms / 1000))}/s)` : '';
   const parts = [
     formatCounted(result.files, 'file'),

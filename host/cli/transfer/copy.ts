@@ -72,6 +72,8 @@ export interface CopyResult {
   readonly bytes: number;
   /** The part of `bytes` that was not written, being zeros. */
   readonly holeBytes: number;
+  /** Extended attributes of what was copied, as far as the source tells: not carried. */
+  readonly xattrs: number;
   /** Devices, sockets, pipes: not carried. */
   readonly skipped: number;
   readonly failed: number;
@@ -140,6 +142,7 @@ class TreeCopy {
     hardLinks: 0,
     bytes: 0,
     holeBytes: 0,
+    xattrs: 0,
     skipped: 0,
     failed: 0,
   };
@@ -259,6 +262,9 @@ class TreeCopy {
     else if (job.kind === 'symlink') await this.#copySymlink(job);
     else if (job.kind === 'special') this.#skip(job);
     else throw coded('EILSEQ', 'the name holds bytes that are not UTF-8');
+    // (Not `+= await`: that would add to what the count was before the wait.)
+    const xattrs = job.kind === 'special' ? 0 : await this.#source.xattrCount(job.from);
+    this.#count.xattrs += xattrs;
     this.#options.onProgress?.({ files: this.#count.files, bytes: this.#count.bytes });
   }
 

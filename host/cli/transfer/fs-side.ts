@@ -58,6 +58,10 @@ class FsSide implements Side {
     return this.#fs.readlink(path);
   }
 
+  async xattrCount(path: string): Promise<number> {
+    return (await this.#fs.listxattr?.(path, { followSymlinks: false }))?.length ?? 0;
+  }
+
   async createFile(path: string): Promise<TargetFile> {
     return new FsTargetFile(this, await this.#fs.open(path, 'wx', 0o600), path);
   }

@@ -108,6 +108,10 @@ class HostSide implements Side {
     });
   }
 
+  xattrCount(): number {
+    return 0;
+  }
+
   createFile(path: string): TargetFile {
     refuseForeignName(path);
     return new HostTargetFile(fs.openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));

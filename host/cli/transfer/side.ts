@@ -68,6 +68,9 @@ export interface Side {
   list(place: Place): MaybePromise<readonly Entry[]>;
   openSource(path: string): MaybePromise<SourceFile>;
   readlink(path: string): MaybePromise<string>;
+  /** How many extended attributes it has; 0 where the side cannot tell (the host: node:fs has no
+   *  call for them). */
+  xattrCount(path: string): MaybePromise<number>;
 
   /** EEXIST if the name is there. */
   createFile(path: string): MaybePromise<TargetFile>;
