@@ -1,10 +1,10 @@
 // Builds the kernels: every target of asconfig.json into build/*.wasm, and the release targets once
-// more, as base64, into host/kernels/wasm/embedded.ts, so that the portable core needs no file at run
-// time. That module also lists the layout files, for the fingerprint: what the two compilers made of
-// the same constants is compared when the kernels are loaded.
+// more, as base64, into host/kernels/wasm/embedded.ts, so that the portable core needs no file at
+// run time. That module also lists the layout files, for the fingerprint: what the two compilers
+// made of the same constants is compared when the kernels are loaded.
 //
-// Nothing is done when the inputs are those of the last build. Outputs are renamed into place, so that
-// builds under way at the same time do no harm.
+// Nothing is done when the inputs are those of the last build. Outputs are renamed into place, so
+// that builds under way at the same time do no harm.
 //
 //   node assembly/build.mjs [--force]
 
@@ -67,8 +67,8 @@ async function compile(asc, target) {
   return bytes;
 }
 
-/** AssemblyScript that folds every layout constant, as asc sees it, into one number; the other side is
- *  host/kernels/fingerprint.ts. Constants go in the order of file and name. */
+/** AssemblyScript that folds every layout constant, as asc sees it, into one number; the other
+ *  side is host/kernels/fingerprint.ts. Constants go in the order of file and name. */
 function fingerprintSource() {
   const imports = [];
   const folds = [];

@@ -1,6 +1,6 @@
 // The module's face: exactly the functions of host/kernels/exports.ts (where they are documented),
-// and the variant. Kernels are pure: they take arena addresses and counts, allocate nothing, and have
-// no static data, so that any number of instances can share one memory.
+// and the variant. Kernels are pure: they take arena addresses and counts, allocate nothing, and
+// have no static data, so that any number of instances can share one memory.
 
 /** 0 scalar, 1 SIMD, 2 SIMD on shared memory. */
 export const VARIANT: i32 = ASC_FEATURE_THREADS ? 2 : ASC_FEATURE_SIMD ? 1 : 0;

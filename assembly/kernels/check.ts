@@ -1,5 +1,5 @@
-// Entry assertions: once a call, not once an element, and so they stay in the release builds, where a
-// failed one is a trap.
+// Entry assertions: once a call, not once an element, and so they stay in the release builds, where
+// a failed one is a trap.
 
 /** Address 0 means "none"; vectors want alignment (a power of 2) for whole cache lines. */
 // @ts-ignore: decorator

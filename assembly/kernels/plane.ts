@@ -1,10 +1,10 @@
 // Bit planes: set algebra, counting, searching. Bit i is bit (i & 7) of byte i >> 3, so a u64 read
 // little-endian has bit i of the plane at bit (i & 63) of word i >> 6.
 //
-// Bytes moved for L bytes of plane: or, and, and-not read 2L and write L; popcount reads L; the fused
-// and-not + popcount reads 2L and writes nothing. From DRAM the bound is memory bandwidth; hot, the
-// algebra is bound by the store port (one vector a cycle), counting by i64.popcnt (one a cycle;
-// faster than any SIMD sequence without a vector popcount).
+// Bytes moved for L bytes of plane: or, and, and-not read 2L and write L; popcount reads L; the
+// fused and-not + popcount reads 2L and writes nothing. From DRAM the bound is memory bandwidth;
+// hot, the algebra is bound by the store port (one vector a cycle), counting by i64.popcnt (one a
+// cycle; faster than any SIMD sequence without a vector popcount).
 
 import { AREA_STRIPES, AREA_STRIPES_SHIFT } from "../layout/block.ts";
 import { checkAddress, checkVectors } from "./check";
@@ -140,9 +140,10 @@ function skip(p: usize, last: usize, flip: u64): usize {
   return p;
 }
 
-/** L bytes read, 8 bytes written for each run. Where a bit differs from the one before, a run begins
- *  or ends; those places are the set bits of word ^ (word << 1), taken one by one by ctz. They begin
- *  and end in turn, so no branch depends on the data but the end of the loop over a word. */
+/** L bytes read, 8 bytes written for each run. Where a bit differs from the one before, a run
+ *  begins or ends; those places are the set bits of word ^ (word << 1), taken one by one by ctz.
+ *  They begin and end in turn, so no branch depends on the data but the end of the loop over a
+ *  word. */
 export function planeRuns(a: usize, from: u32, limit: u32, out: usize, outMax: u32): u32 {
   checkAddress(a, 16);
   checkAddress(out, 4);

@@ -1,7 +1,7 @@
 // A tetris: checksums and parity of a batch of stripes in one call.
 //
-// For n columns: n x 4 KiB read from memory once, 4 KiB written. A stripe (at most 64 KiB) is hashed
-// block by block, which brings it into L2; the XOR then reads it from there. Bound: the hash
+// For n columns: n x 4 KiB read from memory once, 4 KiB written. A stripe (at most 64 KiB) is
+// hashed block by block, which brings it into L2; the XOR then reads it from there. Bound: the hash
 // (11.6 GB/s), the XOR adds a fifth; without checksums, as xor.
 
 import { BLOCK_SIZE, DATA_COLUMNS_MAX } from "../layout/block.ts";

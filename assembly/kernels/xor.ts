@@ -1,10 +1,10 @@
 // XOR parity.
 //
 // Bytes moved for n sources of L bytes: n x L read, L written once. One pass: a chunk of 128 bytes
-// of the destination stays in 8 vector registers while every source is folded in, so that no partial
-// sum goes to memory, and the destination may be one of the sources. The bound is the load ports
-// when hot (two 16-byte loads a cycle) and memory bandwidth from DRAM, where n streams of ascending
-// addresses are what prefetchers like.
+// of the destination stays in 8 vector registers while every source is folded in, so that no
+// partial sum goes to memory, and the destination may be one of the sources. The bound is the load
+// ports when hot (two 16-byte loads a cycle) and memory bandwidth from DRAM, where n streams of
+// ascending addresses are what prefetchers like.
 
 import { checkAddress, checkVectors } from "./check";
 

@@ -1,8 +1,9 @@
 // xxHash64 (Yann Collet), seed 0: the checksum of every block and log payload.
 //
-// L bytes read, 8 written. Two 64-bit multiplications for each 8 bytes in four independent lanes: the
-// multiplier (one a cycle) bounds it at 4 bytes a cycle, 12 GB/s at 3 GHz, just above one core's share of
-// memory bandwidth. Hashing two blocks at once gains nothing: the multiplier is busy already.
+// L bytes read, 8 written. Two 64-bit multiplications for each 8 bytes in four independent lanes:
+// the multiplier (one a cycle) bounds it at 4 bytes a cycle, 12 GB/s at 3 GHz, just above one
+// core's share of memory bandwidth. Hashing two blocks at once gains nothing: the multiplier is
+// busy already.
 
 import { BLOCK_SIZE } from "../layout/block.ts";
 import { checkAddress, checkBytes } from "./check";

@@ -4,8 +4,8 @@
 
 import { LAYOUTS } from './wasm/embedded.ts';
 
-/** The number that `layoutFingerprint()` of an up-to-date build returns. Constants go in the order of
- *  file and name, as assembly/build.mjs writes them for the other compiler. */
+/** The number that `layoutFingerprint()` of an up-to-date build returns. Constants go in the
+ *  order of file and name, as assembly/build.mjs writes them for the other compiler. */
 export function layoutFingerprintExpected(): number {
   let hash = 0x811c9dc5;
   for (const [stem, constants] of Object.entries(LAYOUTS)) {

@@ -55,8 +55,8 @@ const ARENA_PAGES_MAX = 65535;
 const VARIANTS: readonly WasmVariant[] = ['scalar', 'simd', 'shared'];
 
 /** Makes an arena of zeros and the kernels on it, in this turn.
- *  @throws StorageError VERSION_TOO_NEW where a given or embedded build does not belong to this code,
- *  UNSUPPORTED_FEATURE where `shared` is asked for and not to be had. */
+ *  @throws StorageError VERSION_TOO_NEW where a given or embedded build does not belong to this
+ *  code, UNSUPPORTED_FEATURE where `shared` is asked for and not to be had. */
 export function createKernels(options: KernelOptions): KernelInstance {
   const pages = Math.ceil(options.arenaBytes / WASM_PAGE_SIZE);
   assert(pages >= 2 && pages <= ARENA_PAGES_MAX, 'arena has 2 to 65535 pages', pages);
@@ -114,7 +114,11 @@ export function attachKernels(
 }
 
 /** A module does not say whether it wants shared memory; one of the two links. */
-function createFromModule(module: WebAssembly.Module, pages: number, canShare: boolean): KernelInstance {
+function createFromModule(
+  module: WebAssembly.Module,
+  pages: number,
+  canShare: boolean,
+): KernelInstance {
   if (canShare) {
     try {
       return onMemory(createMemory(pages, true), module);

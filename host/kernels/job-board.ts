@@ -10,8 +10,8 @@
 // `kernel` is the kernel's place among the module's exports, the same in every instance. A job is
 // taken by compare-and-exchange, so by one thread only; the store of DONE makes its results visible
 // to whoever loads it. A thread that dies leaves its number behind: its job is free for the taking
-// as soon as the thread is known to be gone. A thread that comes late finds nothing FREE and touches
-// nothing, so nobody waits for it.
+// as soon as the thread is known to be gone. A thread that comes late finds nothing FREE and
+// touches nothing, so nobody waits for it.
 
 import { assert } from '../base/assert.ts';
 import type { KernelJob } from '../base/env.ts';

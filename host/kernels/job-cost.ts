@@ -1,6 +1,7 @@
-// What a kernel job costs, and how it is cut into pieces. A round trip to a worker thread takes about
-// 40 µs, so small work stays on the calling thread, and large work is cut into pieces that several
-// threads take from one board. The figures need not be exact: only the order of magnitude decides.
+// What a kernel job costs, and how it is cut into pieces. A round trip to a worker thread takes
+// about 40 µs, so small work stays on the calling thread, and large work is cut into pieces that
+// several threads take from one board. The figures need not be exact: only the order of magnitude
+// decides.
 
 import { AREA_STRIPES, BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import type { KernelJob } from '../base/env.ts';
@@ -14,8 +15,8 @@ interface Shape {
   readonly byteNs: number;
   /** Units that stay together. */
   readonly granule?: number;
-  /** Arguments for `count` units from `first` on. Absent where the work cannot be cut. The result of
-   *  a job that was cut is the sum of its pieces' results. */
+  /** Arguments for `count` units from `first` on. Absent where the work cannot be cut. The result
+   *  of a job that was cut is the sum of its pieces' results. */
   readonly cut?: (args: readonly number[], first: number, count: number) => number[];
 }
 
@@ -128,8 +129,8 @@ export function cutJob(job: KernelJob, pieceNs: number): readonly KernelJob[] {
   return pieces;
 }
 
-/** Whether the job gives the same again after it was broken off half-way or done twice: not where it
- *  overwrites what it reads. `u32` is the arena. */
+/** Whether the job gives the same again after it was broken off half-way or done twice: not where
+ *  it overwrites what it reads. `u32` is the arena. */
 export function isRepeatable(job: KernelJob, u32: Uint32Array): boolean {
   const [destination, second, third] = job.args as Args;
   if (job.kernel === 'planeAndNot') return destination !== third;

@@ -14,7 +14,13 @@ const NO_DISK = 0xffffffff;
 
 /** The kernels on `arena`. */
 export function createOracle(arena: Arena): KernelExports {
-  return { layoutFingerprint: layoutFingerprintExpected, ...bytesOf(arena), ...planesOf(arena), ...checksumsOf(arena), ...mapOf(arena) };
+  return {
+    layoutFingerprint: layoutFingerprintExpected,
+    ...bytesOf(arena),
+    ...planesOf(arena),
+    ...checksumsOf(arena),
+    ...mapOf(arena),
+  };
 }
 
 function checkAddress(address: Address, alignment: number): void {
@@ -24,12 +30,22 @@ function checkAddress(address: Address, alignment: number): void {
 
 function checkBytes(arena: Arena, address: Address, length: number): void {
   assert(address !== 0, 'address is not 0');
-  assert(address + length <= arena.sizeBytes, 'range ends in memory', address + length, arena.sizeBytes);
+  assert(
+    address + length <= arena.sizeBytes,
+    'range ends in memory',
+    address + length,
+    arena.sizeBytes,
+  );
 }
 
 function checkVectors(arena: Arena, address: Address, length: number): void {
   checkBytes(arena, address, length);
-  assert(address % 16 === 0 && length % 16 === 0, 'address and length are multiples of 16', address, length);
+  assert(
+    address % 16 === 0 && length % 16 === 0,
+    'address and length are multiples of 16',
+    address,
+    length,
+  );
 }
 
 /** The u32s at an address, without copying. */
@@ -110,10 +126,11 @@ function planesOf(arena: Arena): Pick<KernelExports, PlaneKernels> {
     const others = arena.bytes(b, length);
     return arena.bytes(a, length).map((byte, i) => combine(byte, others[i]!));
   };
-  const store = (combine: Combine) => (destination: Address, a: Address, b: Address, length: number) => {
-    checkVectors(arena, destination, length);
-    arena.u8.set(combined(a, b, length, combine), destination);
-  };
+  const store =
+    (combine: Combine) => (destination: Address, a: Address, b: Address, length: number) => {
+      checkVectors(arena, destination, length);
+      arena.u8.set(combined(a, b, length, combine), destination);
+    };
   const find = (a: Address, from: number, limit: number, value: number): number => {
     checkAddress(a, 16);
     assert(value === 0 || value === 1, 'value is a bit', value);

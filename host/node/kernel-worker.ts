@@ -1,5 +1,5 @@
-// A worker thread of the piscina pool: the same kernels on the same memory. It is told of a board and
-// takes jobs from it until none is free.
+// A worker thread of the piscina pool: the same kernels on the same memory. It is told of a board
+// and takes jobs from it until none is free.
 
 import { workerData } from 'node:worker_threads';
 import type { KernelExports } from '../kernels/exports.ts';

@@ -1,18 +1,18 @@
 // The thread pool of Node, Deno and Bun: piscina's worker threads on the arena's shared memory.
 //
-// A call of `run` whose estimated cost is below break-even runs on the calling thread at once. Above
-// it, the jobs are cut into pieces and put on a board (host/kernels/job-board.ts); workers are told of
-// the board and take pieces from one shared list, as does the calling thread, at once and in its
-// turn. So a worker that is slow to come only leaves more to the others: a call never takes longer
-// than on one thread, but for the message.
+// A call of `run` whose estimated cost is below break-even runs on the calling thread at once.
+// Above it, the jobs are cut into pieces and put on a board (host/kernels/job-board.ts); workers
+// are told of the board and take pieces from one shared list, as does the calling thread, at once
+// and in its turn. So a worker that is slow to come only leaves more to the others: a call never
+// takes longer than on one thread, but for the message.
 //
 //   cold ──first call above break-even──▶ starting ──workers answered──▶ ready ──close──▶ closed
 //
 // Cold and starting, everything runs on the calling thread; nobody waits for a thread to start.
-// Invariant: when `run` settles, no worker works on that call's jobs any more. It waits for those that
-// have taken a piece, and for no others. A worker that dies or traps in the middle of a piece leaves
-// it taken; the calling thread does it again. Pieces that cannot be done again (they overwrite what
-// they read) are the calling thread's from the start.
+// Invariant: when `run` settles, no worker works on that call's jobs any more. It waits for those
+// that have taken a piece, and for no others. A worker that dies or traps in the middle of a piece
+// leaves it taken; the calling thread does it again. Pieces that cannot be done again (they
+// overwrite what they read) are the calling thread's from the start.
 
 import { availableParallelism } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
@@ -41,7 +41,8 @@ const BREAK_EVEN_MS = 1;
 const PIECES_PER_THREAD = 4;
 /** Smaller pieces cost more to take than they even out. */
 const PIECE_MS_MIN = 0.1;
-/** Messages to workers that were not answered, for each worker; above, calls stay on their thread. */
+/** Messages to workers that were not answered, for each worker; above, calls stay on their
+ *  thread. */
 const MESSAGES_PER_WORKER_MAX = 4;
 /** Idle workers end after this long. */
 const IDLE_MS_MAX = 10_000;
@@ -49,7 +50,10 @@ const IDLE_MS_MAX = 10_000;
 const CALLER = 1;
 
 /** A pool for these kernels: of threads where the arena is shared, else inline. */
-export function createThreadPool(instance: KernelInstance, options: PiscinaPoolOptions = {}): ThreadPool {
+export function createThreadPool(
+  instance: KernelInstance,
+  options: PiscinaPoolOptions = {},
+): ThreadPool {
   const threads = options.threads ?? Math.min(availableParallelism(), THREADS_MAX);
   if (instance.variant !== 'shared' || threads < 2) return new InlinePool(instance.kernels);
   return new PiscinaPool(instance, { ...options, threads });
@@ -69,7 +73,10 @@ export class PiscinaPool implements ThreadPool {
   readonly #running = new Set<Promise<unknown>>();
 
   /** @param instance kernels of the shared build. */
-  constructor(instance: KernelInstance, options: PiscinaPoolOptions & { readonly threads: number }) {
+  constructor(
+    instance: KernelInstance,
+    options: PiscinaPoolOptions & { readonly threads: number },
+  ) {
     assert(instance.variant === 'shared', 'kernels are on shared memory', instance.variant);
     assert(options.threads >= 2, 'a pool has threads', options.threads);
     this.threads = options.threads;
@@ -170,7 +177,10 @@ export class PiscinaPool implements ThreadPool {
       isRepeatable(piece, this.#instance.arena.u32) ? [] : [index],
     );
     for (const index of own) board.take(index, CALLER);
-    const workers = this.#callWorkers(board, Math.min(this.threads - 1, pieces.length - own.length - 1));
+    const workers = this.#callWorkers(
+      board,
+      Math.min(this.threads - 1, pieces.length - own.length - 1),
+    );
     let ownCount = 0;
     try {
       for (const index of own) board.work(index);
@@ -191,8 +201,8 @@ export class PiscinaPool implements ThreadPool {
     return results;
   }
 
-  /** Tells `count` workers of the board; for each a promise that settles, without failing, when it has
-   *  finished or is gone. */
+  /** Tells `count` workers of the board; for each a promise that settles, without failing, when
+   *  it has finished or is gone. */
   #callWorkers(board: JobBoard, count: number): Promise<void>[] {
     const piscina = this.#piscina!;
     const done = () => {
@@ -204,8 +214,8 @@ export class PiscinaPool implements ThreadPool {
     });
   }
 
-  /** Waits for the workers that have taken pieces; returns the pieces that they left unfinished, now
-   *  the caller's. */
+  /** Waits for the workers that have taken pieces; returns the pieces that they left unfinished,
+   *  now the caller's. */
   async #settleTaken(board: JobBoard, workers: readonly Promise<void>[]): Promise<number[]> {
     const left: number[] = [];
     for (let index = 0; index < board.jobCount; index++) {

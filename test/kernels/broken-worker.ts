@@ -1,5 +1,6 @@
-// A worker thread that breaks down once, in the middle of a piece of planeAndNot, in the way that the
-// word at BREAK_WAY says; from then on it works. It leaves a wrong byte, as a death half-way does.
+// A worker thread that breaks down once, in the middle of a piece of planeAndNot, in the way that
+// the word at BREAK_WAY says; from then on it works. It leaves a wrong byte, as a death half-way
+// does.
 
 import { workerData } from 'node:worker_threads';
 import { attachKernels } from '../../host/kernels/instantiate.ts';

@@ -45,7 +45,11 @@ test('no build has static data, a start function or an allocator', () => {
     assert.not.ok(sections.includes(11), `${variant} has data`);
     assert.not.ok(sections.includes(8), `${variant} has a start function`);
     const imports = WebAssembly.Module.imports(compileKernels(variant));
-    assert.equal(imports.map(({ name }) => name), ['memory'], variant);
+    assert.equal(
+      imports.map(({ name }) => name),
+      ['memory'],
+      variant,
+    );
   }
 });
 
@@ -109,7 +113,7 @@ function signedLeb(value: number): Buffer {
   const bytes: number[] = [];
   for (let rest = value; ; rest >>= 7) {
     const low = rest & 127;
-    const isLast = (rest >> 6 === 0 || rest >> 6 === -1);
+    const isLast = rest >> 6 === 0 || rest >> 6 === -1;
     bytes.push(isLast ? low : low | 128);
     if (isLast) return Buffer.from(bytes);
   }

@@ -1,6 +1,6 @@
-// Every kernel in every build, and the TypeScript oracle, against naive bit-by-bit code on random calls,
-// the whole memory compared after each. Parity, checksums and planes are what all data hangs on, and
-// five implementations of them must be one.
+// Every kernel in every build, and the TypeScript oracle, against naive bit-by-bit code on random
+// calls, the whole memory compared after each. Parity, checksums and planes are what all data hangs
+// on, and five implementations of them must be one.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -51,10 +51,7 @@ const XXHASH64: [Uint8Array, bigint][] = [
   [text('asdf'), 0x415872f599cea71en],
   [text('abc'), 0x44bc2cf5ad770999n],
   [text('Nobody inspects the spammish repetition'), 0xfbcea83c8a378bf1n],
-  [
-    text('Call me Ishmael. Some years ago--never mind how long precisely-'),
-    0x02a2e85470d6fd96n,
-  ],
+  [text('Call me Ishmael. Some years ago--never mind how long precisely-'), 0x02a2e85470d6fd96n],
 ];
 /** RFC 3720, appendix B.4. */
 const CRC32C: [Uint8Array, number][] = [
@@ -79,10 +76,18 @@ for (const [variant, { arena, kernels }] of Object.entries(variants)) {
     }
     for (const [input, expected] of CRC32C) {
       arena.u8.set(input, at);
-      assert.is(kernels.crc32c(at, input.length, 0, table), expected, `CRC of ${input.length} bytes`);
+      assert.is(
+        kernels.crc32c(at, input.length, 0, table),
+        expected,
+        `CRC of ${input.length} bytes`,
+      );
       const begun = kernels.crc32c(at, input.length >> 1, 0, table);
       const rest = input.length - (input.length >> 1);
-      assert.is(kernels.crc32c(at + (input.length >> 1), rest, begun, table), expected, 'continued');
+      assert.is(
+        kernels.crc32c(at + (input.length >> 1), rest, begun, table),
+        expected,
+        'continued',
+      );
     }
   });
 }
@@ -120,7 +125,10 @@ for (const variant of Object.keys(variants)) {
       assert.throws(() => call(kernels), isThrown, name);
       // The debug build keeps its assertion texts in the first page, which is nobody's.
       const bytes = arena.u8.subarray(MEMORY_FIRST);
-      assert.ok(bytes.every((byte) => byte === 0), `${name} wrote`);
+      assert.ok(
+        bytes.every((byte) => byte === 0),
+        `${name} wrote`,
+      );
       // A trapped instance stays dead.
       if (variant !== 'oracle') assert.throws(() => kernels.isZero(A, 16), isThrown, name);
     }

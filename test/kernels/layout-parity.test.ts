@@ -1,6 +1,7 @@
-// asc compiles assembly/layout as a module; every exported constant is compared with what JavaScript
-// imports from the same file. The two compilers read some expressions differently and say nothing
-// (division, 2^31 and above, booleans), and a structure read at two offsets is a volume lost.
+// asc compiles assembly/layout as a module; every exported constant is compared with what
+// JavaScript imports from the same file. The two compilers read some expressions differently and
+// say nothing (division, 2^31 and above, booleans), and a structure read at two offsets is a volume
+// lost.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import asc from 'assemblyscript/asc';
@@ -29,7 +30,9 @@ async function compiledConstants(sources: Record<string, string>): Promise<Map<s
   );
   if (error !== null || bytes === undefined) throw new Error(`asc: ${stderr.toString()}`);
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {});
-  const globals = Object.entries(exports).filter(([, value]) => value instanceof WebAssembly.Global);
+  const globals = Object.entries(exports).filter(
+    ([, value]) => value instanceof WebAssembly.Global,
+  );
   return new Map(globals.map(([name, value]) => [name, (value as WebAssembly.Global).value]));
 }
 
@@ -65,7 +68,8 @@ test('the comparison sees what the compilers differ in', async () => {
     export const FINE = 4096;`;
   const compiled = await compiledConstants({ 'traps.ts': source });
   const evaluated = { QUOTIENT: 4096 / 192, MAGIC: 0xf1a5f00d, PRODUCT: 65536 * 65536, FLAG: true };
-  for (const [name, value] of Object.entries(evaluated)) assert.is.not(compiled.get(name), value, name);
+  for (const [name, value] of Object.entries(evaluated))
+    assert.is.not(compiled.get(name), value, name);
   assert.is(compiled.get('FINE'), 4096);
 });
 

@@ -108,7 +108,10 @@ for (const threads of [2, 3]) {
   });
 }
 
-for (const [name, way] of [['dies', WAY_EXIT], ['fails', WAY_THROW]] as const) {
+for (const [name, way] of [
+  ['dies', WAY_EXIT],
+  ['fails', WAY_THROW],
+] as const) {
   test(`a worker that ${name} in the middle of a piece costs nothing, and is replaced`, async () => {
     let jobCountAtBreak = -1;
     const isEnough = (pool: PiscinaPool, words: Uint32Array) => {
@@ -186,7 +189,10 @@ test('close waits for calls under way; calls after it are refused', async () => 
   const running = pool.run(work.jobs.slice(3, 5));
   await pool.close();
   assert.is((await running).length, 2);
-  const error = await pool.run(work.jobs).then(() => undefined, (failure: Error) => failure);
+  const error = await pool.run(work.jobs).then(
+    () => undefined,
+    (failure: Error) => failure,
+  );
   assert.is(error?.name, 'InvariantError');
 });
 

@@ -8,7 +8,9 @@ import {
 } from '../../host/kernels/instantiate.ts';
 
 export function createVariants(arenaBytes: number): Record<string, KernelInstance> {
-  const debug = new WebAssembly.Module(readFileSync(new URL('../../../build/debug.wasm', import.meta.url)));
+  const debug = new WebAssembly.Module(
+    readFileSync(new URL('../../../build/debug.wasm', import.meta.url)),
+  );
   return {
     scalar: createKernels({ arenaBytes, module: compileKernels('scalar') }),
     simd: createKernels({ arenaBytes, module: compileKernels('simd') }),

@@ -1,6 +1,6 @@
-// The kernels once more, as naively as they can be said: bit by bit, byte by byte, on a plain copy of
-// the memory. Independent of host/kernels/oracle.ts, which is itself under test: no shared code, and
-// where there is a choice of algorithm, another one.
+// The kernels once more, as naively as they can be said: bit by bit, byte by byte, on a plain copy
+// of the memory. Independent of host/kernels/oracle.ts, which is itself under test: no shared code,
+// and where there is a choice of algorithm, another one.
 
 import { AREA_STRIPES, BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import type { KernelExports } from '../../host/kernels/exports.ts';
