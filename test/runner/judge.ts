@@ -25,7 +25,6 @@ export interface Verdict {
 const TOTALS = /^ {2}Total: +(\d+)\n {2}Passed: +(\d+)\n {2}Skipped: +(\d+)\n {2}Duration: /gm;
 const SKIP_LINE = /^SKIPPED (\S.*: \S.*)$/gm;
 /** Colours and the like: kleur obeys NO_COLOR, other things that a test starts may not. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are told by control characters
 const ESCAPES = /\u001b\[[0-9;]*[A-Za-z]/g;
 
 export function judge(ending: Ending): Verdict {

@@ -94,7 +94,6 @@ const FORBIDDEN: ReadonlySet<string> = new Set([
   'setImmediate',
   'process',
   'Buffer',
-  'fetch',
   'require',
   'global',
   'Deno',
