@@ -78,7 +78,7 @@ export class RaidVolume implements BlockVolume {
   readonly #label: Label;
   #root: VolumeRoot;
   #number: number;
-  #failure: StorageError | undefined;
+  #failure: { readonly cause: unknown } | undefined;
   #current: Task<unknown> | undefined;
   #isClosed = false;
 
@@ -184,17 +184,17 @@ export class RaidVolume implements BlockVolume {
 
   *write(writes: readonly BlockWrite[], liveness: Liveness): Step<void> {
     if (writes.length === 0) return;
-    yield* this.#exclusive(() => this.#writer.write(writes, liveness));
+    yield* this.#exclusive(() => this.#orStop(this.#writer.write(writes, liveness)));
   }
 
   *flush(): Step<void> {
-    yield* this.#exclusive(() => this.#flushAll());
+    yield* this.#exclusive(() => this.#orStop(this.#flushAll()));
   }
 
   *writeRoot(state: Uint8Array, time: Instant): Step<void> {
     assert(state.length === VOLUME_STATE_SIZE, 'state has its size', state.length);
     const copy = state.slice();
-    yield* this.#exclusive(() => this.#commit(copy, time));
+    yield* this.#exclusive(() => this.#orStop(this.#commit(copy, time)));
   }
 
   isWriteInFlight(vbn: Vbn, count: number): boolean {
@@ -455,8 +455,18 @@ export class RaidVolume implements BlockVolume {
     };
   }
 
-  #fail(cause: StorageError): StorageError {
-    this.#failure ??= cause;
+  /** What ends in the middle leaves stripes that only the journal can mend: the volume has failed. */
+  *#orStop(step: Step<void>): Step<void> {
+    try {
+      yield* step;
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    }
+  }
+
+  #fail<T>(cause: T): T {
+    this.#failure ??= { cause };
     return cause;
   }
 
@@ -468,7 +478,7 @@ export class RaidVolume implements BlockVolume {
     this.#checkOpen();
     assert(!this.isReadOnly, 'the volume is open for writing');
     if (this.#failure !== undefined) {
-      throw new StorageError('VOLUME_FAILED', 'the volume failed', { cause: this.#failure });
+      throw new StorageError('VOLUME_FAILED', 'the volume failed', this.#failure);
     }
   }
 }

@@ -359,8 +359,9 @@ export class Writer {
 
 const NO_STRIPES: ReadonlySet<Dbn> = new Set();
 
+/** Nothing has been written when this is thrown. */
 function unwritable(member: MemberDisk): StorageError {
-  return new StorageError('DISK_FAILED', `${member.name} is needed for this write and not there`, {
+  return new StorageError('RAID_DEGRADED_BEYOND_PARITY', `${member.name} is needed for this write, and is not to be had`, {
     detail: { disk: member.name },
   });
 }
