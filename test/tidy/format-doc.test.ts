@@ -25,7 +25,11 @@ test('layout constants have different names', async () => {
 for (const [path, make] of Object.entries(GOLDEN)) {
   test(`${path} is what the code says (npm run golden)`, async () => {
     assert.ok(existsSync(ROOT + path), 'it exists');
-    assert.fixture(await make(), readFileSync(ROOT + path, 'utf8'));
+    const [now, golden] = [await make(), readFileSync(ROOT + path, 'utf8')];
+    const [nowLines, goldenLines] = [now.split('\n'), golden.split('\n')];
+    const added = nowLines.filter((line) => !goldenLines.includes(line)).map((line) => `+ ${line}`);
+    const gone = goldenLines.filter((line) => !nowLines.includes(line)).map((line) => `- ${line}`);
+    assert.ok(now === golden, ['differs', ...gone, ...added].join('\n'));
   });
 }
 
