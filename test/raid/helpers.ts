@@ -20,7 +20,7 @@ import { RaidVolume } from '../../host/raid/raid-volume.ts';
 export const MIB = 1024 * 1024;
 
 /** RAID's reservations and FRAMES blocks after them. */
-const ARENA_BYTES = 4 * MIB;
+const ARENA_BYTES = 3.5 * MIB;
 const FRAMES = 512;
 
 const instances = new Map<string, ReturnType<typeof createKernels>>();
@@ -33,7 +33,8 @@ export function newArena(name = 'main', kernels: 'wasm' | 'oracle' = 'wasm') {
     instance = createKernels({ arenaBytes: ARENA_BYTES, kernels });
     instances.set(key, instance);
   }
-  instance.arena.u8.fill(0);
+  // What RAID reserves: the frames need not be clean.
+  instance.arena.u8.fill(0, 0, ARENA_BYTES - FRAMES * BLOCK_SIZE);
   const arena = new Arena(instance.arena.memory);
   return { arena, kernels: instance.kernels, pool: new InlinePool(instance.kernels) };
 }
@@ -219,6 +220,8 @@ export class Model {
   resting: Set<Vbn> = new Set();
   /** Written since the last root. */
   fresh: Set<Vbn> = new Set();
+  /** Flushed since the last root: what log records refer to. */
+  flushed: Map<Vbn, Block> = new Map();
   cp = 0;
 
   constructor(prng: SeededPrng) {
@@ -250,6 +253,12 @@ export class Model {
     }
   }
 
+  flush(volume: RaidVolume): void {
+    const covered = new Map([...this.fresh].map((vbn) => [vbn, this.live.get(vbn) as Block]));
+    runSync(volume.flush());
+    this.flushed = covered;
+  }
+
   /** Frees some blocks and commits; they rest until the root after. `committing` runs before. */
   commit(volume: RaidVolume, freeCount: number): void {
     const doomed = this.prng.shuffle([...this.live.keys()]).slice(0, freeCount);
@@ -262,5 +271,6 @@ export class Model {
     this.live = new Map(next);
     this.resting = new Set(doomed);
     this.fresh = new Set();
+    this.flushed = new Map();
   }
 }
