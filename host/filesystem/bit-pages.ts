@@ -1,0 +1,44 @@
+// A sparse set of vbns in memory: one page of bits for each map block that has any.
+
+import { BITS_PER_BLOCK, BITS_PER_BLOCK_SHIFT } from '../../assembly/layout/block.ts';
+import type { Vbn } from '../base/units.ts';
+
+export class BitPages {
+  readonly #pages = new Map<number, Uint32Array>();
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  add(vbn: Vbn): void {
+    const index = vbn >>> BITS_PER_BLOCK_SHIFT;
+    let page = this.#pages.get(index);
+    if (page === undefined) {
+      page = new Uint32Array(BITS_PER_BLOCK / 32);
+      this.#pages.set(index, page);
+    }
+    const bit = vbn % BITS_PER_BLOCK;
+    const word = page[bit >>> 5] as number;
+    const mask = 1 << (bit & 31);
+    if ((word & mask) !== 0) return;
+    page[bit >>> 5] = word | mask;
+    this.#count++;
+  }
+
+  has(vbn: Vbn): boolean {
+    const page = this.#pages.get(vbn >>> BITS_PER_BLOCK_SHIFT);
+    const bit = vbn % BITS_PER_BLOCK;
+    return page !== undefined && (((page[bit >>> 5] as number) >>> (bit & 31)) & 1) === 1;
+  }
+
+  /** The words of a map block's bits, undefined where all are clear. */
+  page(index: number): Uint32Array | undefined {
+    return this.#pages.get(index);
+  }
+
+  clear(): void {
+    this.#pages.clear();
+    this.#count = 0;
+  }
+}

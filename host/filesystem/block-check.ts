@@ -1,0 +1,110 @@
+// What a block that came from a medium must look like before anything relies on it. Its checksum was
+// right, so a problem here is a bug, or a volume made to deceive: an error, never a crash.
+
+import {
+  BLOCK_SIZE,
+  KIND_IMAGE_ROOT,
+  KIND_INDIRECT,
+  KIND_INODES,
+  POINTER_SIZE,
+} from '../../assembly/layout/block.ts';
+import {
+  IMAGE_ROOT_ACTIVE_MAP_OFFSET,
+  IMAGE_ROOT_INODE_FILE_OFFSET,
+  IMAGE_ROOT_INODE_MAP_OFFSET,
+  IMAGE_ROOT_MAGIC,
+  IMAGE_ROOT_MAGIC_OFFSET,
+  IMAGE_ROOT_VERSION,
+  IMAGE_ROOT_VERSION_OFFSET,
+} from '../../assembly/layout/image-root.ts';
+import {
+  INODE_DATA_OFFSET,
+  INODE_POINTERS,
+  INODE_SIZE,
+  INODE_XATTR_OFFSET,
+} from '../../assembly/layout/inode.ts';
+import { StorageError } from '../base/errors.ts';
+import type { Address, Vbn } from '../base/units.ts';
+import { inodeLevel, inodeProblem } from '../format/inode.ts';
+import { getPointerVbn, type Pointer } from '../format/pointer.ts';
+import type { Arena } from '../kernels/arena.ts';
+
+/** Checks a block by the kind that its pointer states. */
+export function blockProblem(
+  arena: Arena,
+  pointer: Pointer,
+  address: Address,
+  vbnLimit: Vbn,
+): StorageError | undefined {
+  const problem = describe(arena.view, pointer.kind, address, vbnLimit);
+  if (problem === undefined) return undefined;
+  return new StorageError('BAD_MAGIC', `block ${pointer.vbn}: ${problem}`, {
+    detail: { vbn: pointer.vbn, kind: pointer.kind },
+  });
+}
+
+function describe(
+  view: DataView,
+  kind: number,
+  address: Address,
+  vbnLimit: Vbn,
+): string | undefined {
+  switch (kind) {
+    case KIND_INDIRECT:
+      return pointersProblem(view, address, BLOCK_SIZE, vbnLimit);
+    case KIND_INODES:
+      return inodesProblem(view, address, BLOCK_SIZE, vbnLimit);
+    case KIND_IMAGE_ROOT:
+      return rootProblem(view, address, vbnLimit);
+    default:
+      return undefined;
+  }
+}
+
+function pointersProblem(
+  view: DataView,
+  address: Address,
+  size: number,
+  vbnLimit: Vbn,
+): string | undefined {
+  for (let at = address; at < address + size; at += POINTER_SIZE) {
+    const vbn = getPointerVbn(view, at);
+    if (vbn >= vbnLimit) return `a pointer to block ${vbn}, beyond the volume`;
+  }
+  return undefined;
+}
+
+function inodesProblem(
+  view: DataView,
+  address: Address,
+  size: number,
+  vbnLimit: Vbn,
+): string | undefined {
+  for (let at = address; at < address + size; at += INODE_SIZE) {
+    const problem =
+      inodeProblem(view, at) ??
+      pointersProblem(view, at + INODE_XATTR_OFFSET, POINTER_SIZE, vbnLimit) ??
+      (inodeLevel(view, at) > 0
+        ? pointersProblem(view, at + INODE_DATA_OFFSET, INODE_POINTERS * POINTER_SIZE, vbnLimit)
+        : undefined);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+function rootProblem(view: DataView, address: Address, vbnLimit: Vbn): string | undefined {
+  if (view.getUint32(address + IMAGE_ROOT_MAGIC_OFFSET, true) !== IMAGE_ROOT_MAGIC) {
+    return 'no image root';
+  }
+  const version = view.getUint32(address + IMAGE_ROOT_VERSION_OFFSET, true);
+  if (version !== IMAGE_ROOT_VERSION) return `image root of version ${version}`;
+  for (const offset of [
+    IMAGE_ROOT_INODE_FILE_OFFSET,
+    IMAGE_ROOT_INODE_MAP_OFFSET,
+    IMAGE_ROOT_ACTIVE_MAP_OFFSET,
+  ]) {
+    const problem = inodesProblem(view, address + offset, INODE_SIZE, vbnLimit);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}

@@ -1,0 +1,471 @@
+// The consistency point: the atomic step to a new on-disk image (ENGINE 23-25).
+//
+//   plan     (LOAD, repeated)  reads the map blocks that allocation and frees will touch
+//   freeze   (one turn)        allocates, checksums bottom-up, builds the new root; the log switches half
+//   write    (waits)           stripes -> flush -> root -> flush, while new messages go on
+//   release  (one turn)        frames are unpinned, the log half is recycled, frees stop resting
+//
+// All that a CP contains is decided in the freeze turn: after it every block of the generation has its
+// vbn and checksum and is clean, only pinned until it is written; a message that changes one gets a copy.
+// So there are never two unplaced versions of a block, which is what ENGINE 23's writing into the parent
+// of both generations is for. The price is that the freeze turn is not interruptible: about a microsecond
+// a dirty block, and the number of these is bounded (dirtyMax).
+//
+// The fixed point of ENGINE 24: placing a map block changes bits, perhaps in another map block, which
+// then must be placed too. Each is placed once, so this ends; `plan` follows the same closure to have
+// them all in memory.
+
+import {
+  AREA_STRIPES_SHIFT,
+  BITS_PER_BLOCK,
+  BITS_PER_BLOCK_SHIFT,
+  BLOCK_SIZE,
+  KIND_IMAGE_ROOT,
+  POINTERS_PER_BLOCK_SHIFT,
+} from '../../assembly/layout/block.ts';
+import {
+  IMAGE_ROOT_ACTIVE_MAP_OFFSET,
+  IMAGE_ROOT_BLOCKS_USED_OFFSET,
+  IMAGE_ROOT_CP_OFFSET,
+} from '../../assembly/layout/image-root.ts';
+import { INODE_LEVEL_MAX, INODE_SIZE } from '../../assembly/layout/inode.ts';
+import { assert } from '../base/assert.ts';
+import { type Step, wait } from '../base/task.ts';
+import type { Address, Vbn } from '../base/units.ts';
+import type { BlockWrite } from '../device/block-volume.ts';
+import { inodeLevel } from '../format/inode.ts';
+import type { Pointer } from '../format/pointer.ts';
+import { setU64 } from '../format/words.ts';
+import { encodeVolumeState, VOLUME_FILES_SIZE, type VolumeState } from '../format/volume-state.ts';
+import { AREAS_PER_BLOCK_SHIFT } from './volume-maps.ts';
+import type { AllocatorMaps } from './allocator.ts';
+import type { Block } from './block-cache.ts';
+import type { Core } from './core.ts';
+import { type Access, type FileNode, LEVEL_XATTR, placeKey, PRESENT } from './file-node.ts';
+import { Load, MISSING } from './load.ts';
+import type { SnapshotAction } from './snapshots.ts';
+
+/** Blocks checksummed with one kernel call: bounds the list in the arena. */
+export const HASH_BATCH = 1024;
+/** Blocks prepared beyond what is known to be needed. */
+const SPARE_BLOCKS = 32;
+/** Rounds of a plan in one turn until the closure stands still. */
+const PLAN_ROUNDS_MAX = 16;
+
+interface Placed {
+  readonly node: FileNode;
+  readonly block: Block;
+}
+
+interface Frozen {
+  readonly blocks: Block[];
+  readonly writes: BlockWrite[];
+  readonly state: VolumeState;
+  readonly stateBytes: Uint8Array;
+}
+
+export class ConsistencyPoint {
+  readonly #core: Core;
+  readonly #actions: readonly SnapshotAction[];
+  /** United planes of the neighbours by map block; 0 = nobody shields. Blocks are pinned. */
+  readonly #shields = new Map<number, Block | undefined>();
+  readonly #writes: BlockWrite[] = [];
+  readonly #blocks: Block[] = [];
+  readonly #onFrozen: () => void;
+
+  constructor(core: Core, actions: readonly SnapshotAction[], onFrozen: () => void) {
+    this.#core = core;
+    this.#actions = actions;
+    this.#onFrozen = onFrozen;
+  }
+
+  *run(): Step<void> {
+    const core = this.#core;
+    const load = new Load(core.cache);
+    load.isWaiting = true;
+    try {
+      yield* this.#planUntilLoaded(load);
+    } finally {
+      load.unpin();
+    }
+    const frozen = this.#freeze();
+    this.#onFrozen();
+    yield* core.volume.write(frozen.writes, core.allocator);
+    yield* core.volume.flush();
+    yield* core.volume.writeRoot(frozen.stateBytes, frozen.state.time);
+    this.#release(frozen);
+  }
+
+  *#planUntilLoaded(load: Load): Step<void> {
+    const core = this.#core;
+    for (;;) {
+      core.cache.beginTurn();
+      if (load.attempt((access) => this.#plan(access))) return;
+      load.pinFound();
+      const failures = yield* wait(core.fetcher.fetch([...load.missing]));
+      if (failures.length > 0) throw (failures[0] as { error: Error }).error;
+    }
+  }
+
+  // Plan.
+
+  #plan(access: Access): void {
+    const core = this.#core;
+    const { allocator, reservations } = core;
+    const maps = this.#allocatorMaps();
+    let known = 0;
+    for (let round = 0; round < PLAN_ROUNDS_MAX; round++) {
+      const needed = core.cache.dirtyCount + known + SPARE_BLOCKS;
+      const isEnough = allocator.prepare(access, maps, needed);
+      assert(isEnough, 'a CP never fails for space', allocator.preparedCount, needed);
+      const touched = new Set(reservations.touchedMaps);
+      for (const index of allocator.preparedMapBlocks()) touched.add(index);
+      const { vbn } = core.image.rootPointer;
+      if (vbn !== 0) touched.add(vbn >>> BITS_PER_BLOCK_SHIFT);
+      for (const action of this.#actions) action.plan(access, touched);
+      const before = known;
+      known = this.#visitMaps(access, touched);
+      if (known === before) return;
+    }
+    assert(false, 'the closure of map blocks stands still');
+  }
+
+  /** Reads all map-tree blocks that the touched map blocks lead to. Returns how many there are. */
+  #visitMaps(access: Access, touched: Set<number>): number {
+    const { maps, snapshots } = this.#core;
+    const seen = new Map<FileNode, Set<number>>();
+    // The set grows while it is walked: what a map block's old copy frees is touched too.
+    for (const index of touched) {
+      this.#visit(access, maps.files.active, index, touched, seen);
+      this.#visit(access, maps.files.summary, index, touched, seen);
+      const chunks = 1 << (BITS_PER_BLOCK_SHIFT - AREA_STRIPES_SHIFT);
+      for (let chunk = 0; chunk < chunks; chunk++) {
+        const id = maps.areas.idOf(index * BITS_PER_BLOCK + (chunk << AREA_STRIPES_SHIFT));
+        if (id < 0) continue;
+        this.#visit(access, maps.files.areaTable, id >>> AREAS_PER_BLOCK_SHIFT, touched, seen);
+      }
+      this.#attempt(() => this.#loadShield(access, index));
+    }
+    const extra = this.#actions.find((action) => action.newSlot !== undefined)?.newSlot;
+    for (const index of snapshots.changedBlocks(extra)) {
+      this.#visit(access, snapshots.file, index, touched, seen);
+    }
+    let count = 0;
+    for (const places of seen.values()) count += places.size;
+    return count + 2;
+  }
+
+  #attempt(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      if (error !== MISSING) throw error;
+    }
+  }
+
+  /** One block of a map file and its parents: in memory, and what they free is touched. */
+  #visit(
+    access: Access,
+    node: FileNode,
+    index: number,
+    touched: Set<number>,
+    seen: Map<FileNode, Set<number>>,
+  ): void {
+    let places = seen.get(node);
+    if (places === undefined) {
+      places = new Set();
+      seen.set(node, places);
+    }
+    const height = Math.max(1, node.height(access));
+    let at = index;
+    for (let level = 0; level < height; level++) {
+      const key = placeKey(level, at);
+      if (places.has(key)) return;
+      places.add(key);
+      const depth = level;
+      const place = at;
+      this.#attempt(() => {
+        const slot = node.slot(access, depth, place);
+        const vbn = slot === 0 ? 0 : this.#core.arena.view.getUint32(slot, true);
+        if (vbn !== 0) touched.add(vbn >>> BITS_PER_BLOCK_SHIFT);
+        node.find(access, depth, place);
+      });
+      at >>>= POINTERS_PER_BLOCK_SHIFT;
+    }
+  }
+
+  /** Unites the planes of the active file system's neighbours for one map block. */
+  #loadShield(access: Access, index: number): void {
+    if (this.#shields.has(index)) return;
+    const { snapshots, state, cache, kernels } = this.#core;
+    const planes: Block[] = [];
+    let isMissing = false;
+    for (const id of snapshots.neighbours(state, index)) {
+      this.#attempt(() => {
+        isMissing = true;
+        const block = snapshots.plane(id).find(access, 0, index);
+        isMissing = false;
+        if (block !== undefined) planes.push(block);
+      });
+      if (isMissing) return;
+    }
+    const first = planes[0];
+    if (first === undefined) {
+      this.#shields.set(index, undefined);
+      return;
+    }
+    if (planes.length === 1) {
+      cache.pin(first);
+      this.#shields.set(index, first);
+      return;
+    }
+    const united = cache.startLoad();
+    assert(united !== undefined, 'the CP has a frame of its own');
+    kernels.planeOr(united.address, first.address, (planes[1] as Block).address, BLOCK_SIZE);
+    for (const plane of planes.slice(2)) {
+      kernels.planeOr(united.address, united.address, plane.address, BLOCK_SIZE);
+    }
+    this.#shields.set(index, united);
+  }
+
+  #allocatorMaps(): AllocatorMaps {
+    const { maps, arena } = this.#core;
+    return {
+      active: maps.files.active,
+      summary: maps.files.summary,
+      u32: arena.u32,
+      resting: [maps.restingNew, maps.restingOld],
+    };
+  }
+
+  // Freeze.
+
+  #freeze(): Frozen {
+    const core = this.#core;
+    const { image, maps, allocator, snapshots } = core;
+    const time = core.env.clock.now();
+    const root = image.changeRoot();
+    const ranks = this.#dirtyRanks();
+    const count = ranks.reduce((sum, rank) => sum + rank.length, 0);
+    const vbns = allocator.take(count + 1);
+    for (const vbn of vbns) maps.setActive(vbn);
+    let next = 0;
+    for (const rank of ranks) {
+      this.#placeRank(rank, vbns.slice(next, next + rank.length));
+      next += rank.length;
+    }
+    const rootVbn = vbns[count] as Vbn;
+    if (image.rootPointer.vbn !== 0) this.#freeActive(image.rootPointer.vbn);
+    for (const vbn of core.reservations.takeFrees()) this.#freeActive(vbn);
+    for (const action of this.#actions) action.freeze(this.#shieldAddress);
+    snapshots.change(this.#actions.find((action) => action.newSlot !== undefined)?.newSlot);
+    const places = this.#placeMaps();
+    this.#hashMap(maps.files.active, places);
+    const { view } = core.arena;
+    setU64(view, root.address + IMAGE_ROOT_CP_OFFSET, core.state.cp + 1);
+    setU64(view, root.address + IMAGE_ROOT_BLOCKS_USED_OFFSET, maps.activeCount);
+    const [pointer] = this.#hash([root], [rootVbn], [KIND_IMAGE_ROOT]);
+    const previous = core.image.rootPointer;
+    image.rootPlaced(pointer as Pointer);
+    this.#noteWrite(root, rootVbn);
+    const plane = core.arena.u8.slice(
+      root.address + IMAGE_ROOT_ACTIVE_MAP_OFFSET,
+      root.address + IMAGE_ROOT_ACTIVE_MAP_OFFSET + INODE_SIZE,
+    );
+    for (const action of this.#actions) {
+      action.imagePlaced({ imageRoot: image.rootPointer, plane, time, blocks: maps.activeCount });
+    }
+    maps.fillAreaTable();
+    snapshots.fill();
+    for (const node of this.#volumeFiles()) this.#hashMap(node, places);
+    return this.#finishFreeze(time, previous);
+  }
+
+  #volumeFiles(): FileNode[] {
+    const { maps, snapshots } = this.#core;
+    return [maps.files.summary, maps.files.areaTable, snapshots.file];
+  }
+
+  /** All dirty blocks of the image but the active map, children before parents. */
+  #dirtyRanks(): Placed[][] {
+    const { image } = this.#core;
+    const ranks: Placed[][] = Array.from({ length: 3 * (INODE_LEVEL_MAX + 1) }, () => []);
+    const nodes = [...image.nodes.values()].filter((node) => node.dirty.size > 0);
+    nodes.sort((a, b) => a.ino - b.ino);
+    const add = (node: FileNode, base: number) => {
+      for (const block of node.dirty.values()) {
+        const level = block.level === LEVEL_XATTR ? 0 : block.level;
+        (ranks[base + level] as Placed[]).push({ node, block });
+      }
+    };
+    for (const node of nodes) add(node, 0);
+    add(image.inodeMap, INODE_LEVEL_MAX + 1);
+    add(image.inodeFile, 2 * (INODE_LEVEL_MAX + 1));
+    for (const rank of ranks) {
+      rank.sort((a, b) => a.node.ino - b.node.ino || a.block.index - b.block.index);
+    }
+    return ranks;
+  }
+
+  /** Gives the blocks of a rank their places: checksums, pointers in the parents, old copies freed. */
+  #placeRank(rank: readonly Placed[], vbns: readonly Vbn[]): void {
+    const kinds = rank.map(({ node, block }) => node.kindOf(block.level));
+    const pointers = this.#hash(
+      rank.map(({ block }) => block),
+      vbns,
+      kinds,
+    );
+    rank.forEach(({ node, block }, index) => {
+      const old = node.oldVbn(block);
+      if (old !== 0) this.#freeActive(old);
+      const pointer = pointers[index] as Pointer;
+      node.place(block, pointer);
+      this.#enter(block, pointer);
+    });
+  }
+
+  #enter(block: Block, pointer: Pointer): void {
+    this.#core.cache.enterClean(block, pointer);
+    this.#noteWrite(block, pointer.vbn);
+  }
+
+  #noteWrite(block: Block, vbn: Vbn): void {
+    this.#core.cache.pin(block);
+    this.#blocks.push(block);
+    this.#writes.push({ vbn, address: block.address });
+  }
+
+  #shieldAddress = (mapIndex: number): Address => {
+    assert(this.#shields.has(mapIndex), 'the plan loaded the shield', mapIndex);
+    return this.#shields.get(mapIndex)?.address ?? 0;
+  };
+
+  #freeActive(vbn: Vbn): void {
+    this.#core.maps.freeActive(vbn, this.#shieldAddress(vbn >>> BITS_PER_BLOCK_SHIFT));
+  }
+
+  /** The fixed point: every dirty block of the maps and volume files gets its vbn. */
+  #placeMaps(): Map<Block, Vbn> {
+    const { maps, allocator } = this.#core;
+    const places = new Map<Block, Vbn>();
+    const files = [maps.files.active, ...this.#volumeFiles()];
+    for (let before = -1; before !== places.size; ) {
+      before = places.size;
+      for (const node of files) {
+        const isActive = node === maps.files.active;
+        // The map grows while it is walked.
+        for (const block of node.dirty.values()) {
+          if (places.has(block)) continue;
+          const [vbn] = allocator.take(1) as [Vbn];
+          places.set(block, vbn);
+          const old = node.oldVbn(block);
+          if (isActive) {
+            maps.setActive(vbn);
+            if (old !== 0) this.#freeActive(old);
+          } else {
+            maps.setSummary(vbn);
+            if (old !== 0) maps.freeSummary(old);
+          }
+        }
+      }
+    }
+    return places;
+  }
+
+  /** Checksums a map file's dirty blocks bottom-up and enters the pointers. */
+  #hashMap(node: FileNode, places: ReadonlyMap<Block, Vbn>): void {
+    const height = inodeLevel(this.#core.arena.view, node.home.read(PRESENT));
+    for (let level = 0; level < height; level++) {
+      const blocks = [...node.dirty.values()].filter((block) => block.level === level);
+      const vbns = blocks.map((block) => places.get(block) as Vbn);
+      const pointers = this.#hash(
+        blocks,
+        vbns,
+        blocks.map(() => node.kindOf(level)),
+      );
+      blocks.forEach((block, index) => {
+        node.place(block, pointers[index] as Pointer);
+        this.#enter(block, pointers[index] as Pointer);
+      });
+    }
+    node.dirty.clear();
+  }
+
+  #hash(blocks: readonly Block[], vbns: readonly Vbn[], kinds: readonly number[]): Pointer[] {
+    const { arena, kernels, hashList, hashSums } = this.#core;
+    const pointers: Pointer[] = [];
+    for (let first = 0; first < blocks.length; first += HASH_BATCH) {
+      const count = Math.min(HASH_BATCH, blocks.length - first);
+      for (let i = 0; i < count; i++) {
+        arena.u32[(hashList >>> 2) + i] = (blocks[first + i] as Block).address;
+      }
+      kernels.xxhash64Blocks(hashList, count, hashSums);
+      for (let i = 0; i < count; i++) {
+        pointers.push({
+          vbn: vbns[first + i] as Vbn,
+          kind: kinds[first + i] as number,
+          checksumLow: arena.u32[(hashSums >>> 2) + 2 * i] as number,
+          checksumHigh: arena.u32[(hashSums >>> 2) + 2 * i + 1] as number,
+        });
+      }
+    }
+    return pointers;
+  }
+
+  #finishFreeze(time: VolumeState['time'], previous: Pointer): Frozen {
+    const core = this.#core;
+    const { image, maps, log } = core;
+    image.inodeFile.dirty.clear();
+    image.inodeMap.dirty.clear();
+    for (const node of image.nodes.values()) {
+      node.dirty.clear();
+      if (node.openCount === 0) image.nodes.delete(node.ino);
+    }
+    // What the maps' own blocks replaced was freed here already.
+    core.reservations.takeFrees();
+    core.inodes.freeze();
+    core.allocator.closeAreas();
+    const state: VolumeState = {
+      ...core.state,
+      cp: core.state.cp + 1,
+      previousLow: previous.checksumLow,
+      previousHigh: previous.checksumHigh,
+      time,
+      imageRoot: image.rootPointer,
+      blocksSummary: maps.summaryCount,
+      blocksFree: core.volume.blockCount - maps.activeCount - maps.summaryCount,
+    };
+    if (log !== undefined) {
+      state.logSequence = log.lastSequence;
+      log.switchHalf();
+      state.logHalf = log.half;
+    }
+    for (const action of this.#actions) action.updateState(state);
+    const stateBytes = encodeVolumeState(
+      state,
+      core.arena.bytes(core.volumeFiles, VOLUME_FILES_SIZE),
+    );
+    // From here on messages and the next plan see the new state, although it is not yet durable.
+    core.state = state;
+    for (const block of this.#shields.values()) if (block !== undefined) this.#dropShield(block);
+    return { blocks: this.#blocks, writes: this.#writes, state, stateBytes };
+  }
+
+  #dropShield(block: Block): void {
+    if (block.state === 'loading') this.#core.cache.abandonLoad(block);
+    else this.#core.cache.unpin(block);
+  }
+
+  #release(frozen: Frozen): void {
+    const core = this.#core;
+    for (const block of frozen.blocks) core.cache.unpin(block);
+    core.allocator.finishWrites();
+    core.maps.rotateResting();
+    core.inodes.committed();
+    core.log?.rootCommitted({
+      cp: frozen.state.cp,
+      imageLow: frozen.state.imageRoot.checksumLow,
+      imageHigh: frozen.state.imageRoot.checksumHigh,
+    });
+  }
+}

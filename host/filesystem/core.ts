@@ -1,0 +1,189 @@
+// What the parts of a file system share: the cache, the active image, the maps, what is reserved, and
+// whether the volume still works. The parts are message-driver.ts (calls), consistency-point.ts,
+// zombies.ts and snapshots.ts; file-system.ts puts them together.
+
+import { BITS_PER_BLOCK_SHIFT, BITS_PER_BLOCK } from '../../assembly/layout/block.ts';
+import { StorageError } from '../base/errors.ts';
+import type { Clock, Logger, Prng } from '../base/env.ts';
+import type { Io, Task } from '../base/task.ts';
+import type { Address, Vbn } from '../base/units.ts';
+import type { BlockVolume } from '../device/block-volume.ts';
+import type { VolumeState } from '../format/volume-state.ts';
+import type { Arena } from '../kernels/arena.ts';
+import type { KernelExports } from '../kernels/exports.ts';
+import type { ThreadPool } from '../base/env.ts';
+import type { Allocator } from './allocator.ts';
+import type { BlockCache } from './block-cache.ts';
+import type { Fetcher } from './fetcher.ts';
+import type { SpaceLedger } from './file-node.ts';
+import type { Image } from './image.ts';
+import type { Inodes } from './inodes.ts';
+import type { Scope } from './scope.ts';
+import type { SnapshotTable } from './snapshot-table.ts';
+import type { VolumeMaps } from './volume-maps.ts';
+
+/** The log, as the file system uses it (host/nvlog/ implements it). */
+export interface LogPort {
+  /** Sequence number of the last record appended. */
+  readonly lastSequence: number;
+  /** Takes room for a record body of so many bytes; false where there is none before the next CP. */
+  reserve(bodyBytes: number): boolean;
+  unreserve(bodyBytes: number): void;
+  /** Appends a record; in the MODIFY turn, within what was reserved. Returns its sequence number. */
+  append(parts: readonly Uint8Array[]): number;
+  /** Waits until all records up to this one are durable. */
+  commit(sequence: number): Io<void>;
+  /** The half is so full that a CP should begin. */
+  readonly wantsCp: boolean;
+  /** The CP is frozen: its records end here, further ones go to the other half. */
+  switchHalf(): void;
+  readonly half: number;
+  /** The CP's root is durable: its half can be used again. */
+  rootCommitted(root: { cp: number; imageLow: number; imageHigh: number }): void;
+  /** Room came free, for those whom `reserve` refused. */
+  readonly stats: Readonly<Record<string, number>>;
+}
+
+export interface CoreEnv {
+  readonly clock: Clock;
+  readonly prng: Prng;
+  readonly logger: Logger;
+  readonly pool: ThreadPool;
+}
+
+/** Space and frames promised to messages that have not run yet. */
+export class Reservations implements SpaceLedger {
+  blocks = 0;
+  frames = 0;
+  /** vbns that left the active image's trees since the last freeze. */
+  frees: Vbn[] = [];
+  /** Blocks whose replacement is dirty: freed when that is placed. */
+  replaced = 0;
+  /** Map blocks that the next CP will change. */
+  readonly touchedMaps = new Set<number>();
+
+  free(vbn: Vbn): void {
+    this.frees.push(vbn);
+    this.touchedMaps.add(vbn >>> BITS_PER_BLOCK_SHIFT);
+  }
+  willFree(vbn: Vbn): void {
+    this.replaced++;
+    this.touchedMaps.add(vbn >>> BITS_PER_BLOCK_SHIFT);
+  }
+  /** A CP was frozen: what it contains is not pending any more. */
+  takeFrees(): Vbn[] {
+    const { frees } = this;
+    this.frees = [];
+    this.replaced = 0;
+    this.touchedMaps.clear();
+    return frees;
+  }
+}
+
+/** Share of the frames that dirty blocks may take (ENGINE 13), and that only the CP may use. */
+const DIRTY_SHARE = 1 / 3;
+const CP_SHARE = 1 / 4;
+
+export class Core {
+  readonly volume: BlockVolume;
+  readonly arena: Arena;
+  readonly kernels: KernelExports;
+  readonly env: CoreEnv;
+  readonly cache: BlockCache;
+  readonly reservations = new Reservations();
+  /** Kernel scratch: a list of addresses and the checksums they get. */
+  readonly hashList: Address;
+  readonly hashSums: Address;
+  /** The volume files' inodes, read and changed in place in the arena. */
+  readonly volumeFiles: Address;
+  readonly dirtyMax: number;
+  readonly cpFrames: number;
+  fetcher!: Fetcher;
+  image!: Image;
+  inodes!: Inodes;
+  scope!: Scope;
+  maps!: VolumeMaps;
+  allocator!: Allocator;
+  snapshots!: SnapshotTable;
+  state!: VolumeState;
+  log: LogPort | undefined;
+  isReadOnly = false;
+  /** Why the volume refuses everything; undefined while it works. */
+  failure: Error | undefined;
+  isClosed = false;
+  /** Counts rollbacks: handles from before are stale. */
+  generation = 0;
+  /** Asks for a CP that contains all that was modified until now; undefined where there is nothing for
+   *  it to do (`isForced`: also for the sake of what rests). Set by file-system.ts. */
+  requestCp!: (isForced?: boolean) => Task<void> | undefined;
+
+  /** Something was modified: a CP comes due. Set by file-system.ts. */
+  noteModified!: () => void;
+
+  constructor(options: {
+    volume: BlockVolume;
+    arena: Arena;
+    kernels: KernelExports;
+    env: CoreEnv;
+    cache: BlockCache;
+    hashList: Address;
+    hashSums: Address;
+    volumeFiles: Address;
+  }) {
+    this.volume = options.volume;
+    this.arena = options.arena;
+    this.kernels = options.kernels;
+    this.env = options.env;
+    this.cache = options.cache;
+    this.hashList = options.hashList;
+    this.hashSums = options.hashSums;
+    this.volumeFiles = options.volumeFiles;
+    this.dirtyMax = Math.floor(this.cache.frameCount * DIRTY_SHARE);
+    this.cpFrames = Math.floor(this.cache.frameCount * CP_SHARE);
+  }
+
+  /** Fail stop (ENGINE 11): the volume refuses everything until it is opened again. */
+  fail(error: unknown): void {
+    if (this.failure !== undefined) return;
+    this.failure = error instanceof Error ? error : new Error(String(error));
+    this.env.logger.warn('the volume failed', { cause: String(error) });
+  }
+
+  refuseIfUnusable(): void {
+    if (this.isClosed) throw new StorageError('VOLUME_CLOSED', 'the volume is closed');
+    if (this.failure !== undefined) {
+      throw new StorageError('VOLUME_FAILED', `the volume failed: ${this.failure.message}`, {
+        cause: this.failure,
+      });
+    }
+  }
+
+  /** Map blocks of the whole volume that CPs can come to write: both maps, the area table, the
+   *  snapshot table's share, and their indirect blocks. */
+  get mapBlocksMax(): number {
+    const plane = Math.ceil(this.volume.vbnLimit / BITS_PER_BLOCK);
+    const used = Math.min(plane, Math.ceil(this.volume.blockCount / 1024) + 1);
+    return 2 * (used + Math.ceil(used / 256) + 2) + Math.ceil(used / 64) + 12;
+  }
+
+  /** Blocks that the next CP can allocate beyond what is dirty, promised, or kept for the maps
+   *  (two copies, ENGINE 14) and for removals. May be negative. */
+  blocksAvailable(isRemoval: boolean): number {
+    const { maps, volume } = this;
+    const free = volume.blockCount - maps.activeCount - maps.summaryCount - maps.restingCount;
+    const kept = 2 * this.mapBlocksMax + (isRemoval ? 0 : Math.ceil(volume.blockCount / 64));
+    return free - this.cache.dirtyCount - this.reservations.blocks - kept;
+  }
+
+  /** Blocks that become available by CPs and zombie work alone. */
+  get blocksReclaimable(): number {
+    const { reservations } = this;
+    const pending = reservations.frees.length + reservations.replaced;
+    return this.maps.restingCount + pending + this.inodes.zombieBlocks + this.snapshots.reclaimable;
+  }
+
+  /** Frames that blocks of this generation take now, map blocks that its CP will need included. */
+  get dirtyLoad(): number {
+    return this.cache.dirtyCount + 3 * this.reservations.touchedMaps.size;
+  }
+}

@@ -1,0 +1,314 @@
+// A file's buffer tree in memory.
+//
+// A tree has `level` levels of blocks under its inode; block (level 0, fbn) is data, block (level k,
+// index) is an indirect block with the pointers of (k-1, index x 256 ...). The place of a block does
+// not change when the tree grows: a new level is put between the inode and its old children.
+//
+// A clean block is reached by its pointer through the block cache. A dirty block has no pointer yet:
+// it stands in `dirty` by its place. Invariant: the parents of a dirty block are dirty up to the image
+// root, so that a CP finds all that it must write, and the space that it takes is known at any moment.
+// The pointer in a dirty block's slot is that of its last copy on disk (0 = none); the CP frees it.
+//
+// Functions that read take an Access, which says what to do about a block that is not in memory:
+// LOAD notes it and leaves by throwing MISSING; MODIFY must not miss, so it is an invariant there.
+
+import {
+  BLOCK_SIZE,
+  KIND_INDIRECT,
+  KIND_XATTR,
+  POINTERS_PER_BLOCK,
+  POINTER_SIZE,
+} from '../../assembly/layout/block.ts';
+import {
+  INODE_DATA_OFFSET,
+  INODE_INLINE_SIZE,
+  INODE_LEVEL_OFFSET,
+  INODE_POINTERS,
+  INODE_XATTR_OFFSET,
+} from '../../assembly/layout/inode.ts';
+import { assert, InvariantError } from '../base/assert.ts';
+import type { Address, Ino, Vbn } from '../base/units.ts';
+import { addInodeBlocks, inodeLevel, inodePointerAt } from '../format/inode.ts';
+import {
+  clearPointer,
+  getPointer,
+  getPointerVbn,
+  type Pointer,
+  setPointer,
+} from '../format/pointer.ts';
+import type { Block, BlockCache } from './block-cache.ts';
+
+/** Level of the xattr block, which hangs at the inode beside the tree. */
+export const LEVEL_XATTR = 7;
+
+/** What happens when a block is not in memory. */
+export interface Access {
+  /** Must throw. */
+  miss(pointer: Pointer): never;
+  found(block: Block): void;
+}
+
+/** MODIFY's access: all that it needs was found by LOAD in the same turn. */
+export const PRESENT: Access = {
+  miss(pointer) {
+    throw new InvariantError(`MODIFY needs block ${pointer.vbn}, which LOAD did not name`);
+  },
+  found() {},
+};
+
+/** Where the inode of a file lies. */
+export interface InodeHome {
+  read(access: Access): Address;
+  /** In a dirty block; only in MODIFY. */
+  change(): Address;
+}
+
+/** What a tree tells the one who accounts for space. */
+export interface SpaceLedger {
+  /** The block at this vbn leaves the tree now. */
+  free(vbn: Vbn): void;
+  /** The block at this vbn will be replaced at the next CP. */
+  willFree(vbn: Vbn): void;
+}
+
+/** Place of a block in its tree as one number: below 2^31 for files up to 1 TiB. */
+export function placeKey(level: number, index: number): number {
+  return index * 8 + level;
+}
+
+/** Blocks of `level` that a tree of `height` levels can have. */
+export function capacityBlocks(height: number): number {
+  return height === 0 ? 0 : INODE_POINTERS * POINTERS_PER_BLOCK ** (height - 1);
+}
+
+/** Levels that a tree needs to have a block `fbn`. */
+export function heightFor(fbn: number): number {
+  let height = 1;
+  while (capacityBlocks(height) <= fbn) height++;
+  return height;
+}
+
+export class FileNode {
+  readonly ino: Ino;
+  /** KIND_* of its level-0 blocks. */
+  readonly kind: number;
+  readonly home: InodeHome;
+  readonly dirty = new Map<number, Block>();
+  /** Open handles. */
+  openCount = 0;
+  readonly #cache: BlockCache;
+  readonly #view: DataView;
+  readonly #ledger: SpaceLedger;
+
+  constructor(
+    cache: BlockCache,
+    ledger: SpaceLedger,
+    options: { ino: Ino; kind: number; home: InodeHome },
+  ) {
+    this.#cache = cache;
+    this.#view = cache.arena.view;
+    this.#ledger = ledger;
+    this.ino = options.ino;
+    this.kind = options.kind;
+    this.home = options.home;
+  }
+
+  /** KIND_* of the blocks of a level. */
+  kindOf(level: number): number {
+    if (level === LEVEL_XATTR) return KIND_XATTR;
+    return level === 0 ? this.kind : KIND_INDIRECT;
+  }
+
+  height(access: Access): number {
+    return inodeLevel(this.#view, this.home.read(access));
+  }
+
+  /** The block at a place; undefined for a hole. */
+  find(access: Access, level: number, index: number): Block | undefined {
+    const dirty = this.dirty.get(placeKey(level, index));
+    if (dirty !== undefined) {
+      access.found(dirty);
+      return dirty;
+    }
+    const slot = this.slot(access, level, index);
+    return slot === 0 ? undefined : this.#follow(access, slot);
+  }
+
+  /** Address of the pointer to a place, for reading; 0 where the tree does not reach it. */
+  slot(access: Access, level: number, index: number): Address {
+    const inode = this.home.read(access);
+    if (level === LEVEL_XATTR) return inode + INODE_XATTR_OFFSET;
+    const height = inodeLevel(this.#view, inode);
+    if (level >= height) return 0;
+    const top = index / POINTERS_PER_BLOCK ** (height - 1 - level);
+    if (top >= INODE_POINTERS) return 0;
+    let slot = inodePointerAt(inode, Math.floor(top));
+    for (let depth = height - 1; depth > level; depth--) {
+      const at = Math.floor(index / POINTERS_PER_BLOCK ** (depth - level));
+      const dirty = this.dirty.get(placeKey(depth, at));
+      const block = dirty ?? this.#follow(access, slot);
+      if (block === undefined) return 0;
+      access.found(block);
+      const child = Math.floor(index / POINTERS_PER_BLOCK ** (depth - 1 - level));
+      slot = block.address + (child % POINTERS_PER_BLOCK) * POINTER_SIZE;
+    }
+    return slot;
+  }
+
+  /** Whether the slot of a place has a pointer (a dirty block that was never placed has none). */
+  hasPointer(access: Access, level: number, index: number): boolean {
+    const slot = this.slot(access, level, index);
+    return slot !== 0 && getPointerVbn(this.#view, slot) !== 0;
+  }
+
+  #follow(access: Access, slot: Address): Block | undefined {
+    const view = this.#view;
+    const vbn = getPointerVbn(view, slot);
+    if (vbn === 0) return undefined;
+    const low = view.getUint32(slot + 8, true);
+    const block = this.#cache.find(vbn, low, view.getUint32(slot + 12, true));
+    if (block === undefined) return access.miss(getPointer(view, slot));
+    access.found(block);
+    return block;
+  }
+
+  /** MODIFY: the block at a place, dirty, its parents too. A hole becomes a new block. Without
+   *  `keep` the contents are undefined: the caller writes all of it, and it need not be in memory. */
+  change(level: number, index: number, keep = true): Block {
+    const key = placeKey(level, index);
+    const there = this.dirty.get(key);
+    if (there !== undefined) return there;
+    // Recursion goes one level up each time: at most INODE_LEVEL_MAX deep.
+    const slot = this.#slotForChange(level, index);
+    const vbn = getPointerVbn(this.#view, slot);
+    const block = vbn === 0 ? this.#create(level, index, keep) : this.#replace(slot, level, index, keep);
+    this.dirty.set(key, block);
+    return block;
+  }
+
+  #slotForChange(level: number, index: number): Address {
+    if (level === LEVEL_XATTR) return this.home.change() + INODE_XATTR_OFFSET;
+    const height = this.height(PRESENT);
+    assert(level < height, 'the tree reaches the block', level, height);
+    if (level === height - 1) return inodePointerAt(this.home.change(), index);
+    const parent = this.change(level + 1, Math.floor(index / POINTERS_PER_BLOCK));
+    return parent.address + (index % POINTERS_PER_BLOCK) * POINTER_SIZE;
+  }
+
+  #create(level: number, index: number, keep: boolean): Block {
+    const block = this.#cache.createDirty(level, index);
+    if (keep) this.#cache.arena.u8.fill(0, block.address, block.address + BLOCK_SIZE);
+    addInodeBlocks(this.#view, this.home.change(), 1);
+    return block;
+  }
+
+  #replace(slot: Address, level: number, index: number, keep: boolean): Block {
+    this.#ledger.willFree(getPointerVbn(this.#view, slot));
+    if (!keep) return this.#cache.createDirty(level, index);
+    const clean = this.#follow(PRESENT, slot) as Block;
+    return this.#cache.changeClean(clean, level, index);
+  }
+
+  /** Freeze: vbn of the last copy on disk of a dirty block; 0 = none. */
+  oldVbn(block: Block): Vbn {
+    return getPointerVbn(this.#view, this.#slotForChange(block.level, block.index));
+  }
+
+  /** Freeze: the dirty block got its place on disk; its parent says so. */
+  place(block: Block, pointer: Pointer): void {
+    setPointer(this.#view, this.#slotForChange(block.level, block.index), pointer);
+  }
+
+  /** MODIFY: adds levels until the tree reaches `fbn`. Inline data becomes block 0. */
+  grow(fbn: number): void {
+    const wanted = heightFor(fbn);
+    for (let height = this.height(PRESENT); height < wanted; height++) this.#addLevel(height);
+  }
+
+  #addLevel(height: number): void {
+    const inode = this.home.change();
+    const { u8 } = this.#cache.arena;
+    const data = inode + INODE_DATA_OFFSET;
+    const isEmpty = this.#isDataZero(data);
+    this.#view.setUint8(inode + INODE_LEVEL_OFFSET, height + 1);
+    if (isEmpty && (height > 0 ? this.#hasNoDirty(height - 1) : true)) return;
+    const block = this.#cache.createDirty(height, 0);
+    u8.fill(0, block.address, block.address + BLOCK_SIZE);
+    u8.copyWithin(block.address, data, data + INODE_INLINE_SIZE);
+    u8.fill(0, data, data + INODE_INLINE_SIZE);
+    addInodeBlocks(this.#view, inode, 1);
+    this.dirty.set(placeKey(height, 0), block);
+  }
+
+  #isDataZero(data: Address): boolean {
+    for (let offset = 0; offset < INODE_INLINE_SIZE; offset += 4) {
+      if (this.#view.getUint32(data + offset, true) !== 0) return false;
+    }
+    return true;
+  }
+
+  /** No dirty block hangs directly at the inode (new ones have no pointer in their slot yet). */
+  #hasNoDirty(level: number): boolean {
+    for (let index = 0; index < INODE_POINTERS; index++) {
+      if (this.dirty.has(placeKey(level, index))) return false;
+    }
+    return true;
+  }
+
+  /** MODIFY: cuts one block out: it becomes a hole. Its children must be gone or moved. */
+  cut(level: number, index: number): void {
+    const key = placeKey(level, index);
+    const dirty = this.dirty.get(key);
+    const present = this.slot(PRESENT, level, index);
+    const hasPointer = present !== 0 && getPointerVbn(this.#view, present) !== 0;
+    if (dirty === undefined && !hasPointer) return;
+    const slot = this.#slotForChange(level, index);
+    if (dirty !== undefined) {
+      this.dirty.delete(key);
+      this.#cache.dropDirty(dirty);
+    }
+    if (hasPointer) {
+      this.#ledger.free(getPointerVbn(this.#view, slot));
+      clearPointer(this.#view, slot);
+    }
+    addInodeBlocks(this.#view, this.home.change(), -1);
+  }
+
+  /** MODIFY: cuts a lowest indirect block out with all its data blocks, which need not be in memory.
+   *  Returns how many blocks went. */
+  cutWithChildren(index: number): number {
+    const block = this.find(PRESENT, 1, index);
+    if (block === undefined) return 0;
+    let count = 0;
+    for (let child = 0; child < POINTERS_PER_BLOCK; child++) {
+      const key = placeKey(0, index * POINTERS_PER_BLOCK + child);
+      const dirty = this.dirty.get(key);
+      const vbn = getPointerVbn(this.#view, block.address + child * POINTER_SIZE);
+      if (dirty === undefined && vbn === 0) continue;
+      if (dirty !== undefined) {
+        this.dirty.delete(key);
+        this.#cache.dropDirty(dirty);
+      }
+      if (vbn !== 0) this.#ledger.free(vbn);
+      count++;
+    }
+    addInodeBlocks(this.#view, this.home.change(), -count);
+    this.cut(1, index);
+    return count + 1;
+  }
+
+  /** MODIFY: hands the block at a place over to `other`, at the same place, which must be empty. */
+  moveTo(other: FileNode, level: number, index: number): void {
+    const key = placeKey(level, index);
+    const dirty = this.dirty.get(key);
+    const from = this.#slotForChange(level, index);
+    const to = other.#slotForChange(level, index);
+    if (dirty !== undefined) {
+      this.dirty.delete(key);
+      other.dirty.set(key, dirty);
+    }
+    const { u8 } = this.#cache.arena;
+    u8.copyWithin(to, from, from + POINTER_SIZE);
+    clearPointer(this.#view, from);
+  }
+}

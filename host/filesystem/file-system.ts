@@ -1,0 +1,495 @@
+// The file system: puts its parts together, formats and mounts, runs CPs when they are due, and gives
+// Operations on the active image and on snapshots.
+
+import { BITS_PER_BLOCK, BLOCK_SIZE, KIND_AREAS, KIND_DIRECTORY, KIND_MAP } from '../../assembly/layout/block.ts';
+import { KIND_SNAPSHOTS } from '../../assembly/layout/block.ts';
+import {
+  IMAGE_ROOT_ACTIVE_MAP_OFFSET,
+  IMAGE_ROOT_INODES_USED_OFFSET,
+  IMAGE_ROOT_INODE_FILE_OFFSET,
+  IMAGE_ROOT_INODE_LIMIT_OFFSET,
+  IMAGE_ROOT_INODE_MAP_OFFSET,
+  IMAGE_ROOT_MAGIC,
+  IMAGE_ROOT_MAGIC_OFFSET,
+  IMAGE_ROOT_SIZE_OFFSET,
+  IMAGE_ROOT_VERSION,
+  IMAGE_ROOT_VERSION_OFFSET,
+  INO_FIRST,
+  INO_ROOT,
+} from '../../assembly/layout/image-root.ts';
+import { INODE_LEVEL_OFFSET, INODE_LINKS_OFFSET, INODE_MODE_OFFSET } from '../../assembly/layout/inode.ts';
+import { StorageError } from '../base/errors.ts';
+import { type Step, Task, wait } from '../base/task.ts';
+import type { BlockVolume } from '../device/block-volume.ts';
+import { setInodeSizeBytes, inodeSizeBytes } from '../format/inode.ts';
+import { HOLE, type Pointer } from '../format/pointer.ts';
+import {
+  decodeVolumeState,
+  VOLUME_FILES_FIRST_OFFSET,
+  VOLUME_FILES_SIZE,
+  VOLUME_FILE_OFFSETS,
+  type VolumeState,
+} from '../format/volume-state.ts';
+import { getU64, setU64 } from '../format/words.ts';
+import { IMAGE_ROOT_BLOCKS_USED_OFFSET } from '../../assembly/layout/image-root.ts';
+import type { Arena } from '../kernels/arena.ts';
+import type { KernelExports } from '../kernels/exports.ts';
+import { Allocator } from './allocator.ts';
+import { Areas } from './areas.ts';
+import { type Block, BlockCache } from './block-cache.ts';
+import { blockProblem } from './block-check.ts';
+import { ConsistencyPoint, HASH_BATCH } from './consistency-point.ts';
+import { Core, type CoreEnv, type LogPort } from './core.ts';
+import { initializeDirectory } from './directory.ts';
+import { loadRequest, modifyRequest } from './effects.ts';
+import { Fetcher } from './fetcher.ts';
+import { type Access, FileNode, heightFor, PRESENT } from './file-node.ts';
+import { Image } from './image.ts';
+import { Inodes } from './inodes.ts';
+import { Load } from './load.ts';
+import { MessageDriver } from './message-driver.ts';
+import { S_IFDIR, S_IFREG } from './operations.ts';
+import type { FileRequest } from './requests.ts';
+import { changeDirectory } from './scope.ts';
+import { SnapshotTable } from './snapshot-table.ts';
+import {
+  DeleteSlice,
+  finishDeletion,
+  isDeletionComplete,
+  type SnapshotAction,
+} from './snapshots.ts';
+import { AREAS_PER_BLOCK_SHIFT, VolumeMaps } from './volume-maps.ts';
+import { Zombies } from './zombies.ts';
+
+/** A CP at least this often while there is something dirty (I-1). */
+const CP_INTERVAL_MS = 10_000;
+
+/** Bytes of the arena that a file system takes beside its frames. */
+export const FILE_SYSTEM_SCRATCH_SIZE = HASH_BATCH * 12 + VOLUME_FILES_SIZE;
+
+export interface FileSystemParts {
+  readonly volume: BlockVolume;
+  readonly arena: Arena;
+  readonly kernels: KernelExports;
+  readonly env: CoreEnv;
+  /** Frames of the buffer cache: their first address, and how many. */
+  readonly frames: { readonly first: number; readonly count: number };
+  /** FILE_SYSTEM_SCRATCH_SIZE bytes, 16-byte aligned. */
+  readonly scratch: number;
+}
+
+interface CpUnderWay {
+  task: Task<void> | undefined;
+  isFrozen: boolean;
+}
+
+export class FileSystem {
+  readonly core: Core;
+  readonly driver: MessageDriver;
+  readonly zombies: Zombies;
+  #cp: CpUnderWay | undefined;
+  #actions: SnapshotAction[] = [];
+  #timer: { cancel(): void } | undefined;
+  #background: Task<void> | undefined;
+  /** While true (replay), nothing runs in the background. */
+  isQuiet = true;
+  cpCount = 0;
+
+  private constructor(parts: FileSystemParts) {
+    const { arena, frames, scratch } = parts;
+    const core = new Core({
+      ...parts,
+      cache: new BlockCache(arena, frames.first, frames.count),
+      volumeFiles: scratch,
+      hashList: scratch + VOLUME_FILES_SIZE,
+      hashSums: scratch + VOLUME_FILES_SIZE + 4 * HASH_BATCH,
+    });
+    this.core = core;
+    core.fetcher = new Fetcher(core.cache, core.volume, (pointer, address) =>
+      blockProblem(arena, pointer, address, core.volume.vbnLimit),
+    );
+    this.driver = new MessageDriver(core, { reclaim: () => this.#reclaim() });
+    this.zombies = new Zombies(core, this.driver);
+    core.requestCp = (isForced) => this.requestCp(isForced);
+    core.noteModified = () => this.#noteModified();
+  }
+
+  // Format and mount.
+
+  /** Makes an empty file system on a fresh volume and commits it. */
+  static *format(parts: FileSystemParts): Step<FileSystem> {
+    const fs = new FileSystem(parts);
+    const { core } = fs;
+    const root = core.cache.createDirty(0, 0);
+    core.arena.u8.fill(0, root.address, root.address + BLOCK_SIZE);
+    core.arena.u8.fill(0, core.volumeFiles, core.volumeFiles + VOLUME_FILES_SIZE);
+    fs.#formatRoot(root);
+    core.state = firstState(core.env);
+    fs.#assemble(root, HOLE, false);
+    fs.#makeRootDirectory();
+    core.isReadOnly = core.volume.isReadOnly;
+    const task = fs.requestCp(true);
+    if (task !== undefined) yield* wait(task.asIo());
+    return fs;
+  }
+
+  /** Opens the file system that the volume's newest root describes; replay is the caller's. */
+  static *mount(parts: FileSystemParts): Step<FileSystem> {
+    const fs = new FileSystem(parts);
+    const { core } = fs;
+    const bytes = core.volume.state;
+    core.state = decodeVolumeState(bytes);
+    if (core.state.cp === 0) {
+      throw new StorageError('NOT_A_VOLUME', 'the volume was not created to the end', {
+        hint: 'create it again; nothing was ever stored in it',
+      });
+    }
+    const files = bytes.subarray(
+      VOLUME_FILES_FIRST_OFFSET,
+      VOLUME_FILES_FIRST_OFFSET + VOLUME_FILES_SIZE,
+    );
+    core.arena.u8.set(files, core.volumeFiles);
+    const pointer = core.state.imageRoot;
+    const root = yield* fs.fetchBlock(pointer);
+    fs.#assemble(root, pointer, core.volume.isReadOnly);
+    core.isReadOnly = core.volume.isReadOnly;
+    yield* fs.#readTables();
+    return fs;
+  }
+
+  /** One block by its pointer, clean in the cache. */
+  *fetchBlock(pointer: Pointer): Step<Block> {
+    const { cache, fetcher } = this.core;
+    for (;;) {
+      cache.beginTurn();
+      const block = cache.find(pointer.vbn, pointer.checksumLow, pointer.checksumHigh);
+      if (block !== undefined) return block;
+      const [failure] = yield* wait(fetcher.fetch([pointer]));
+      if (failure !== undefined) throw failure.error;
+    }
+  }
+
+  /** Runs `load` until it finds all it needs, and returns what it returns. */
+  *loadUntilReady<T>(load: (access: Access) => T): Step<T> {
+    const { cache, fetcher } = this.core;
+    const attempt = new Load(cache);
+    attempt.isWaiting = true;
+    let result: T | undefined;
+    try {
+      for (;;) {
+        cache.beginTurn();
+        const isReady = attempt.attempt((access) => {
+          result = load(access);
+        });
+        if (isReady) return result as T;
+        attempt.pinFound();
+        const failures = yield* wait(fetcher.fetch([...attempt.missing]));
+        for (const { pointer, error } of failures) attempt.fail(pointer, error);
+      }
+    } finally {
+      attempt.unpin();
+    }
+  }
+
+  #formatRoot(root: Block): void {
+    const { view } = this.core.arena;
+    const at = root.address;
+    view.setUint32(at + IMAGE_ROOT_MAGIC_OFFSET, IMAGE_ROOT_MAGIC, true);
+    view.setUint32(at + IMAGE_ROOT_VERSION_OFFSET, IMAGE_ROOT_VERSION, true);
+    view.setUint32(at + IMAGE_ROOT_SIZE_OFFSET, BLOCK_SIZE, true);
+    setU64(view, at + IMAGE_ROOT_INODE_LIMIT_OFFSET, INO_FIRST);
+    // Numbers 0 and 2..15 are never given out: all but the root directory's count as used.
+    setU64(view, at + IMAGE_ROOT_INODES_USED_OFFSET, INO_FIRST - 1);
+    const planeBlocks = Math.ceil(this.core.volume.vbnLimit / BITS_PER_BLOCK);
+    const areas = new Areas(this.core.volume.spans, this.core.volume.vbnLimit);
+    const areaBlocks = ((areas.count - 1) >>> AREAS_PER_BLOCK_SHIFT) + 1;
+    const files = this.core.volumeFiles - VOLUME_FILES_FIRST_OFFSET;
+    this.#formatFile(at + IMAGE_ROOT_INODE_FILE_OFFSET, 1);
+    this.#formatFile(at + IMAGE_ROOT_INODE_MAP_OFFSET, 1);
+    this.#formatFile(at + IMAGE_ROOT_ACTIVE_MAP_OFFSET, planeBlocks);
+    this.#formatFile(files + VOLUME_FILE_OFFSETS.summaryMap, planeBlocks);
+    this.#formatFile(files + VOLUME_FILE_OFFSETS.areaTable, areaBlocks);
+    this.#formatFile(files + VOLUME_FILE_OFFSETS.snapshotTable, 1);
+  }
+
+  /** An inode of a file without blocks whose tree reaches `blocks` of them. */
+  #formatFile(at: number, blocks: number): void {
+    const { view } = this.core.arena;
+    view.setUint32(at + INODE_MODE_OFFSET, S_IFREG, true);
+    view.setUint32(at + INODE_LINKS_OFFSET, 1, true);
+    view.setUint8(at + INODE_LEVEL_OFFSET, heightFor(blocks - 1));
+    setInodeSizeBytes(view, at, blocks * BLOCK_SIZE);
+  }
+
+  #makeRootDirectory(): void {
+    const { image, inodes, scope, arena, env } = this.core;
+    image.growInodes(INO_FIRST);
+    const map = image.inodeMap.change(0, 0);
+    arena.view.setUint32(map.address, (1 << INO_FIRST) - 1 - (1 << INO_ROOT), true);
+    inodes.create(INO_ROOT, {
+      generation: 1,
+      mode: S_IFDIR | 0o755,
+      links: 2,
+      uid: 0,
+      gid: 0,
+      parent: INO_ROOT,
+      time: env.clock.now(),
+    });
+    image.keptNode(INO_ROOT, KIND_DIRECTORY);
+    const seed = { low: env.prng.u32(), high: env.prng.u32() };
+    initializeDirectory(changeDirectory(scope, INO_ROOT), seed);
+  }
+
+  #volumeFile(kind: number, offset: number): FileNode {
+    const { core } = this;
+    const address = core.volumeFiles - VOLUME_FILES_FIRST_OFFSET + offset;
+    return new FileNode(core.cache, core.reservations, {
+      ino: -offset,
+      kind,
+      home: { read: () => address, change: () => address },
+    });
+  }
+
+  #assemble(root: Block, rootPointer: Pointer, isReadOnly: boolean): void {
+    const { core } = this;
+    const { cache, arena, volume } = core;
+    core.image = new Image({ cache, ledger: core.reservations, root, rootPointer, isReadOnly });
+    core.inodes = new Inodes(core.image, core.kernels);
+    core.scope = { image: core.image, inodes: core.inodes, view: arena.view, u8: arena.u8 };
+    const areas = new Areas(volume.spans, volume.vbnLimit);
+    core.maps = new VolumeMaps({
+      files: {
+        active: core.image.activeMap,
+        summary: this.#volumeFile(KIND_MAP, VOLUME_FILE_OFFSETS.summaryMap),
+        areaTable: this.#volumeFile(KIND_AREAS, VOLUME_FILE_OFFSETS.areaTable),
+      },
+      areas,
+      u32: arena.u32,
+      u16: arena.u16,
+      onFree: (vbn) => core.allocator.noteFree(vbn),
+    });
+    core.snapshots = new SnapshotTable(
+      this.#volumeFile(KIND_SNAPSHOTS, VOLUME_FILE_OFFSETS.snapshotTable),
+      cache,
+    );
+    core.allocator = new Allocator(areas, volume);
+  }
+
+  *#readTables(): Step<void> {
+    const { core } = this;
+    const { maps, image, arena, snapshots, volume } = core;
+    const { areaTable } = maps.files;
+    const blocks = ((maps.areas.count - 1) >>> AREAS_PER_BLOCK_SHIFT) + 1;
+    for (let index = 0; index < blocks; index++) {
+      const block = yield* this.loadUntilReady((access) => areaTable.find(access, 0, index));
+      if (block === undefined) continue;
+      const first = index << AREAS_PER_BLOCK_SHIFT;
+      const count = Math.min(1 << AREAS_PER_BLOCK_SHIFT, maps.areas.count - first);
+      const at = block.address >>> 1;
+      maps.areas.used.set(arena.u16.subarray(at, at + count), first);
+    }
+    const tableSize = inodeSizeBytes(arena.view, snapshots.file.home.read(PRESENT));
+    yield* this.loadUntilReady((access) => snapshots.readAll(access, tableSize));
+    maps.activeCount = getU64(arena.view, image.root.address + IMAGE_ROOT_BLOCKS_USED_OFFSET);
+    maps.summaryCount = core.state.blocksSummary;
+    core.allocator = new Allocator(maps.areas, volume);
+  }
+
+  /** Connects the log; from here on changes are logged. */
+  attachLog(log: LogPort): void {
+    this.core.log = log;
+  }
+
+  // Replay.
+
+  /** Applies the requests of one record, as they were applied when it was logged. */
+  *applyRequests(requests: readonly FileRequest[]): Step<void> {
+    const { core } = this;
+    yield* this.#makeRoom();
+    const fresh = new Set<number>();
+    yield* this.loadUntilReady((access) => {
+      fresh.clear();
+      for (const request of requests) {
+        if (request.kind === 'create') fresh.add(request.ino);
+        // What an earlier request of the record makes cannot be, and need not be, loaded.
+        else if ('ino' in request && fresh.has(request.ino)) continue;
+        loadRequest(core.scope, access, request);
+      }
+    });
+    for (const request of requests) modifyRequest(core.scope, request);
+  }
+
+  /** Replay must not run a CP in between: all of it has to fit into one generation, as it did when it
+   *  was logged. */
+  *#makeRoom(): Step<void> {
+    const { core } = this;
+    if (core.dirtyLoad < core.dirtyMax * 2) return;
+    throw new StorageError('INVALID_ARGUMENT', 'the cache is too small for this log', {
+      hint: 'open the volume with a larger cacheSize',
+    });
+  }
+
+  /** Replay is over, or there was none: work in the background begins. */
+  start(): void {
+    this.isQuiet = false;
+    if (!this.core.isReadOnly) this.wakeBackground();
+  }
+
+  // Consistency points.
+
+  /** A CP that contains all that was modified until now; undefined where there is nothing to do. */
+  requestCp(isForced = false): Task<void> | undefined {
+    const last = this.#cp;
+    if (last !== undefined && !last.isFrozen) return last.task;
+    if (!this.#hasWork() && !(isForced && this.core.maps.restingCount > 0)) {
+      const isFirst = this.core.state.cp === 0;
+      if (!isFirst) return last?.task?.isSettled === false ? last.task : undefined;
+    }
+    const cp: CpUnderWay = { task: undefined, isFrozen: false };
+    this.#cp = cp;
+    cp.task = new Task(this.#runCp(cp, last?.task));
+    return cp.task;
+  }
+
+  #hasWork(): boolean {
+    const { cache, reservations, snapshots, log, state } = this.core;
+    return (
+      cache.dirtyCount > 0 ||
+      reservations.frees.length > 0 ||
+      snapshots.hasChanges ||
+      this.#actions.length > 0 ||
+      (log !== undefined && log.lastSequence > state.logSequence)
+    );
+  }
+
+  *#runCp(cp: CpUnderWay, previous: Task<void> | undefined): Step<void> {
+    const { core } = this;
+    try {
+      if (previous !== undefined && !previous.isSettled) yield* wait(previous.asIo());
+      core.refuseIfUnusable();
+      if (isDeletionComplete(core)) finishDeletion(core);
+      const actions = this.#actions;
+      this.#actions = [];
+      const doomed = core.snapshots.get(core.state.deleting) ?? core.snapshots.nextDeleted();
+      if (doomed !== undefined && !this.isQuiet) actions.push(new DeleteSlice(core, doomed));
+      const run = new ConsistencyPoint(core, actions, () => {
+        cp.isFrozen = true;
+        this.#timer?.cancel();
+        this.#timer = undefined;
+      });
+      yield* run.run();
+      this.cpCount++;
+    } catch (error) {
+      cp.isFrozen = true;
+      core.fail(error);
+      throw error;
+    }
+    if (!this.isQuiet) this.wakeBackground();
+  }
+
+  /** A CP with something to do beside; gives the CP. */
+  runAction(action: SnapshotAction): Task<void> {
+    const last = this.#cp;
+    // One that is planned already may have loaded what it needs: the action goes into the next.
+    const isPlanning = last !== undefined && !last.isFrozen;
+    if (isPlanning) {
+      return new Task(this.#afterCp(last.task as Task<void>, action));
+    }
+    this.#actions.push(action);
+    return this.requestCp() as Task<void>;
+  }
+
+  *#afterCp(task: Task<void>, action: SnapshotAction): Step<void> {
+    yield* wait(task.asIo());
+    yield* wait(this.runAction(action).asIo());
+  }
+
+  #noteModified(): void {
+    if (this.#timer !== undefined || this.isQuiet) return;
+    this.#timer = this.core.env.clock.after(CP_INTERVAL_MS, () => {
+      this.#timer = undefined;
+      if (this.core.failure === undefined && !this.core.isClosed) this.requestCp();
+    });
+  }
+
+  /** Frees zombies, and moves deletions on, in the background. */
+  wakeBackground(): void {
+    if (this.isQuiet || this.core.isReadOnly || this.core.failure !== undefined) return;
+    if (this.#background !== undefined && !this.#background.isSettled) return;
+    if (!this.#hasBackgroundWork()) return;
+    this.#background = new Task(this.#runBackground());
+  }
+
+  #hasBackgroundWork(): boolean {
+    const { inodes, snapshots } = this.core;
+    return inodes.zombieHead !== 0 || snapshots.nextDeleted() !== undefined;
+  }
+
+  *#runBackground(): Step<void> {
+    // Not in the turn of the one who woke it.
+    yield* wait({ start: () => Promise.resolve(), startSync: () => undefined });
+    yield* this.#reclaim();
+  }
+
+  *#reclaim(): Step<void> {
+    const { core } = this;
+    yield* this.zombies.work();
+    while (core.snapshots.nextDeleted() !== undefined && !core.isReadOnly && !core.isClosed) {
+      const last = this.#cp;
+      if (last?.task !== undefined && !last.task.isSettled) yield* wait(last.task.asIo());
+      if (core.snapshots.nextDeleted() === undefined) return;
+      // The CP adds the slice itself.
+      const task = this.requestCp(true) ?? this.runAction(NOTHING);
+      yield* wait(task.asIo());
+    }
+  }
+
+  /** Commits everything and stops. The caller closes the volume. */
+  *close(): Step<void> {
+    const { core } = this;
+    if (core.isClosed) return;
+    this.isQuiet = true;
+    this.#timer?.cancel();
+    try {
+      if (core.failure === undefined && !core.isReadOnly) {
+        const task = this.requestCp();
+        if (task !== undefined) yield* wait(task.asIo());
+        const last = this.#cp?.task;
+        if (last !== undefined && !last.isSettled) yield* wait(last.asIo());
+      }
+    } finally {
+      core.isClosed = true;
+    }
+  }
+}
+
+/** An action that does nothing: a CP for its own sake. */
+const NOTHING: SnapshotAction = {
+  newSlot: undefined,
+  plan() {},
+  freeze() {},
+  imagePlaced() {},
+  updateState() {},
+};
+
+function firstState(env: CoreEnv): VolumeState {
+  return {
+    cp: 0,
+    logSequence: 0,
+    timelineLow: env.prng.u32(),
+    timelineHigh: env.prng.u32(),
+    previousLow: 0,
+    previousHigh: 0,
+    time: env.clock.now(),
+    logHalf: 0,
+    vbnHigh: 0,
+    blocksFree: 0,
+    blocksSummary: 0,
+    snapshotNext: 1,
+    parent: 0,
+    deleting: 0,
+    deleteCursor: 0,
+    rollbacks: 0,
+    imageRoot: HOLE,
+  };
+}

@@ -1,0 +1,165 @@
+// One file-system image: the active one, or a snapshot's. Gives inodes and buffer trees by number.
+//
+// The image root block holds the inodes of the three files that make an image: inode file, inode map,
+// active map. Nodes are kept while they are open or dirty; others are made anew at each use.
+
+import {
+  BITS_PER_BLOCK_SHIFT,
+  KIND_DATA,
+  KIND_DIRECTORY,
+  KIND_IMAGE_ROOT,
+  KIND_INODES,
+  KIND_MAP,
+} from '../../assembly/layout/block.ts';
+import {
+  IMAGE_ROOT_ACTIVE_MAP_OFFSET,
+  IMAGE_ROOT_INODE_FILE_OFFSET,
+  IMAGE_ROOT_INODE_LIMIT_OFFSET,
+  IMAGE_ROOT_INODE_MAP_OFFSET,
+} from '../../assembly/layout/image-root.ts';
+import { INODES_PER_BLOCK, INODES_PER_BLOCK_SHIFT, INODE_SIZE } from '../../assembly/layout/inode.ts';
+import { assert } from '../base/assert.ts';
+import { FsError } from '../base/errors.ts';
+import type { Address, Ino } from '../base/units.ts';
+import { inodeMode } from '../format/inode.ts';
+import type { Pointer } from '../format/pointer.ts';
+import { getU64 } from '../format/words.ts';
+import type { Block, BlockCache } from './block-cache.ts';
+import { type Access, FileNode, PRESENT, type SpaceLedger } from './file-node.ts';
+import { S_IFDIR, S_IFMT } from './operations.ts';
+
+/** Numbers of the nodes that have no inode number; never on disk. */
+const INO_INODE_FILE = -1;
+const INO_INODE_MAP = -2;
+const INO_ACTIVE_MAP = -3;
+
+export class Image {
+  readonly cache: BlockCache;
+  readonly isReadOnly: boolean;
+  /** The image root block: dirty, or clean and pinned. */
+  root: Block;
+  /** Where `root` was last written; vbn 0 for an image that never was. */
+  rootPointer: Pointer;
+  readonly inodeFile: FileNode;
+  readonly inodeMap: FileNode;
+  readonly activeMap: FileNode;
+  readonly nodes = new Map<Ino, FileNode>();
+  readonly #ledger: SpaceLedger;
+
+  constructor(options: {
+    cache: BlockCache;
+    ledger: SpaceLedger;
+    root: Block;
+    rootPointer: Pointer;
+    isReadOnly: boolean;
+  }) {
+    this.cache = options.cache;
+    this.#ledger = options.ledger;
+    this.root = options.root;
+    this.rootPointer = options.rootPointer;
+    this.isReadOnly = options.isReadOnly;
+    if (this.root.state === 'clean') this.cache.pin(this.root);
+    this.inodeFile = this.#special(INO_INODE_FILE, KIND_INODES, IMAGE_ROOT_INODE_FILE_OFFSET);
+    this.inodeMap = this.#special(INO_INODE_MAP, KIND_MAP, IMAGE_ROOT_INODE_MAP_OFFSET);
+    this.activeMap = this.#special(INO_ACTIVE_MAP, KIND_MAP, IMAGE_ROOT_ACTIVE_MAP_OFFSET);
+  }
+
+  #special(ino: Ino, kind: number, offset: number): FileNode {
+    return new FileNode(this.cache, this.#ledger, {
+      ino,
+      kind,
+      home: {
+        read: () => this.root.address + offset,
+        change: () => this.changeRoot().address + offset,
+      },
+    });
+  }
+
+  /** MODIFY: the image root, dirty. */
+  changeRoot(): Block {
+    if (this.root.state === 'dirty') return this.root;
+    assert(!this.isReadOnly, 'the image can be changed');
+    const clean = this.root;
+    // Pinned, so this is a copy; the clean one stays in the cache for snapshots.
+    this.root = this.cache.changeClean(clean, 0, 0);
+    this.cache.unpin(clean);
+    if (this.rootPointer.vbn !== 0) this.#ledger.willFree(this.rootPointer.vbn);
+    return this.root;
+  }
+
+  /** A CP placed the dirty root at `pointer`. */
+  rootPlaced(pointer: Pointer): void {
+    this.rootPointer = { ...pointer, kind: KIND_IMAGE_ROOT };
+    this.cache.enterClean(this.root, this.rootPointer);
+    this.cache.pin(this.root);
+  }
+
+  /** The image is not used any more. */
+  release(): void {
+    if (this.root.state === 'clean') this.cache.unpin(this.root);
+  }
+
+  /** One more than the largest inode number ever used. */
+  get inodeLimit(): number {
+    return getU64(this.cache.arena.view, this.root.address + IMAGE_ROOT_INODE_LIMIT_OFFSET);
+  }
+
+  /** Address of an inode's bytes; 0 where the inode file does not reach it. */
+  inodeAddress(access: Access, ino: Ino): Address {
+    if (ino <= 0 || ino >= this.inodeLimit) return 0;
+    const block = this.inodeFile.find(access, 0, Math.floor(ino / INODES_PER_BLOCK));
+    if (block === undefined) return 0;
+    return block.address + (ino % INODES_PER_BLOCK) * INODE_SIZE;
+  }
+
+  /** MODIFY: the inode's bytes in a dirty block; the inode file must reach it. */
+  changeInode(ino: Ino): Address {
+    const block = this.inodeFile.change(0, Math.floor(ino / INODES_PER_BLOCK));
+    return block.address + (ino % INODES_PER_BLOCK) * INODE_SIZE;
+  }
+
+  /** MODIFY: makes room for an inode's block and its bit in the inode map. */
+  growInodes(ino: Ino): void {
+    this.inodeFile.grow(ino >>> INODES_PER_BLOCK_SHIFT);
+    this.inodeMap.grow(ino >>> BITS_PER_BLOCK_SHIFT);
+  }
+
+  /** The tree of a file whose inode is known to be in use. */
+  node(access: Access, ino: Ino): FileNode {
+    const known = this.nodes.get(ino);
+    if (known !== undefined) return known;
+    const address = this.inodeAddress(access, ino);
+    // A name or a queue leads to an inode that is not there: damage, reported as such.
+    if (address === 0) throw new FsError('EIO');
+    const isDirectory = (inodeMode(this.cache.arena.view, address) & S_IFMT) === S_IFDIR;
+    return this.makeNode(ino, isDirectory ? KIND_DIRECTORY : KIND_DATA);
+  }
+
+  /** A node for an inode whose kind is known. */
+  makeNode(ino: Ino, kind: number): FileNode {
+    return new FileNode(this.cache, this.#ledger, {
+      ino,
+      kind,
+      home: {
+        read: (access) => {
+          const address = this.inodeAddress(access, ino);
+          if (address === 0) throw new FsError('EIO');
+          return address;
+        },
+        change: () => this.changeInode(ino),
+      },
+    });
+  }
+
+  /** MODIFY: the node that will get dirty blocks; it is kept from here on. */
+  keptNode(ino: Ino, kind?: number): FileNode {
+    const known = this.nodes.get(ino);
+    if (known !== undefined) return known;
+    const node =
+      kind === undefined
+        ? this.node(PRESENT, ino)
+        : this.makeNode(ino, kind);
+    this.nodes.set(ino, node);
+    return node;
+  }
+}

@@ -1,0 +1,156 @@
+// The maps: which blocks are held, and by whom.
+//
+//   active map (a file of the image)      1 = the active file system holds the block
+//   summary map (a volume file)           1 = snapshots, volume files or the log hold it, active not
+//   neither                               free; if freed lately it rests for one more CP (ENGINE 7)
+//
+// Maps change in a CP's freeze turn only (ENGINE 24). A block that the active file system frees goes to
+// the summary map if a neighbour in the snapshot tree (the active file system's parent, or a sibling)
+// has it in its plane, else it is free (ENGINE 26); the neighbours' planes of a map block are united in
+// one frame ("shield") before the freeze.
+
+import {
+  BITS_PER_BLOCK,
+  BITS_PER_BLOCK_SHIFT,
+  BLOCK_SHIFT,
+  BLOCK_SIZE,
+} from '../../assembly/layout/block.ts';
+import { assert } from '../base/assert.ts';
+import type { Vbn } from '../base/units.ts';
+import type { Areas } from './areas.ts';
+import { BitPages } from './bit-pages.ts';
+import type { FileNode } from './file-node.ts';
+
+/** Entries (u16) in a block of the area table, as a shift. */
+export const AREAS_PER_BLOCK_SHIFT = BLOCK_SHIFT - 1;
+
+export interface MapFiles {
+  active: FileNode;
+  readonly summary: FileNode;
+  readonly areaTable: FileNode;
+}
+
+export class VolumeMaps {
+  readonly files: MapFiles;
+  readonly areas: Areas;
+  readonly #u32: Uint32Array;
+  readonly #u16: Uint16Array;
+  /** Freed by the CP being frozen, and by the one before. */
+  restingNew = new BitPages();
+  restingOld = new BitPages();
+  /** Blocks set in the active map, and in the summary map. */
+  activeCount = 0;
+  summaryCount = 0;
+  readonly #onFree: (vbn: Vbn) => void;
+
+  constructor(options: {
+    files: MapFiles;
+    areas: Areas;
+    u32: Uint32Array;
+    u16: Uint16Array;
+    onFree: (vbn: Vbn) => void;
+  }) {
+    this.files = options.files;
+    this.areas = options.areas;
+    this.#u32 = options.u32;
+    this.#u16 = options.u16;
+    this.#onFree = options.onFree;
+  }
+
+  get restingCount(): number {
+    return this.restingNew.count + this.restingOld.count;
+  }
+
+  /** A newly allocated block of the image. */
+  setActive(vbn: Vbn): void {
+    assert(this.#set(this.files.active, vbn), 'an allocated block was not active', vbn);
+    this.activeCount++;
+    this.#addUsed(vbn, 1);
+  }
+
+  /** A newly allocated block of a volume file. */
+  setSummary(vbn: Vbn): void {
+    assert(this.#set(this.files.summary, vbn), 'an allocated block was not held', vbn);
+    this.summaryCount++;
+    this.#addUsed(vbn, 1);
+  }
+
+  /** The active file system gives a block up; `shield` is the address of the united planes of its
+   *  neighbours for this map block, 0 where there are none. */
+  freeActive(vbn: Vbn, shield: number): void {
+    assert(this.#clear(this.files.active, vbn), 'a freed block was active', vbn);
+    this.activeCount--;
+    if (shield !== 0 && this.#test(shield, vbn)) {
+      assert(this.#set(this.files.summary, vbn), 'an active block was not in the summary map', vbn);
+      this.summaryCount++;
+      return;
+    }
+    this.#rest(vbn);
+  }
+
+  /** A volume file gives a block up. */
+  freeSummary(vbn: Vbn): void {
+    assert(this.#clear(this.files.summary, vbn), 'a freed block was in the summary map', vbn);
+    this.summaryCount--;
+    this.#rest(vbn);
+  }
+
+  /** What rested since the CP before the one just committed can be used again. */
+  rotateResting(): void {
+    this.restingOld = this.restingNew;
+    this.restingNew = new BitPages();
+  }
+
+  #rest(vbn: Vbn): void {
+    this.#addUsed(vbn, -1);
+    this.restingNew.add(vbn);
+    this.#onFree(vbn);
+  }
+
+  #addUsed(vbn: Vbn, change: number): void {
+    const id = this.areas.idOf(vbn);
+    assert(id >= 0, 'the vbn is one of the volume', vbn);
+    this.areas.used[id] = (this.areas.used[id] as number) + change;
+    // Rewritten as a whole when it is placed, so the old contents are not needed.
+    this.files.areaTable.change(0, id >>> AREAS_PER_BLOCK_SHIFT, false);
+  }
+
+  /** Fills the area table's dirty blocks from memory, before they are checksummed. */
+  fillAreaTable(): void {
+    for (const block of this.files.areaTable.dirty.values()) {
+      if (block.level !== 0) continue;
+      const first = block.index << AREAS_PER_BLOCK_SHIFT;
+      const values = this.areas.used.subarray(first, first + (1 << AREAS_PER_BLOCK_SHIFT));
+      const at = block.address >>> 1;
+      this.#u16.fill(0, at, at + (BLOCK_SIZE >>> 1));
+      this.#u16.set(values, at);
+    }
+  }
+
+  #test(address: number, vbn: Vbn): boolean {
+    const bit = vbn % BITS_PER_BLOCK;
+    return (((this.#u32[(address >>> 2) + (bit >>> 5)] as number) >>> (bit & 31)) & 1) === 1;
+  }
+
+  /** Sets a bit; false if it was set. */
+  #set(file: FileNode, vbn: Vbn): boolean {
+    const at = this.#wordOf(file, vbn);
+    const mask = 1 << (vbn & 31);
+    const word = this.#u32[at] as number;
+    this.#u32[at] = word | mask;
+    return (word & mask) === 0;
+  }
+
+  #clear(file: FileNode, vbn: Vbn): boolean {
+    const at = this.#wordOf(file, vbn);
+    const mask = 1 << (vbn & 31);
+    const word = this.#u32[at] as number;
+    this.#u32[at] = word & ~mask;
+    return (word & mask) !== 0;
+  }
+
+  #wordOf(file: FileNode, vbn: Vbn): number {
+    const block = file.change(0, vbn >>> BITS_PER_BLOCK_SHIFT);
+    return (block.address >>> 2) + ((vbn % BITS_PER_BLOCK) >>> 5);
+  }
+}

@@ -1,0 +1,57 @@
+// Block pointers, read and written in place: 16 bytes that name a block and say what it must hold.
+
+import {
+  CHECKSUM_XXHASH64,
+  POINTER_CHECKSUM_OFFSET,
+  POINTER_FLAGS_OFFSET,
+  POINTER_SIZE,
+  POINTER_VBN_HIGH_OFFSET,
+} from '../../assembly/layout/block.ts';
+import type { Vbn } from '../base/units.ts';
+
+/** A pointer's meaning. vbn 0 is the hole; then all is zero. */
+export interface Pointer {
+  readonly vbn: Vbn;
+  readonly kind: number;
+  readonly checksumLow: number;
+  readonly checksumHigh: number;
+}
+
+export const HOLE: Pointer = { vbn: 0, kind: 0, checksumLow: 0, checksumHigh: 0 };
+
+export function getPointerVbn(view: DataView, at: number): Vbn {
+  return (
+    view.getUint32(at, true) + view.getUint16(at + POINTER_VBN_HIGH_OFFSET, true) * 0x1_0000_0000
+  );
+}
+
+export function getPointer(view: DataView, at: number): Pointer {
+  return {
+    vbn: getPointerVbn(view, at),
+    kind: (view.getUint16(at + POINTER_FLAGS_OFFSET, true) >> 4) & 15,
+    checksumLow: view.getUint32(at + POINTER_CHECKSUM_OFFSET, true),
+    checksumHigh: view.getUint32(at + POINTER_CHECKSUM_OFFSET + 4, true),
+  };
+}
+
+export function setPointer(view: DataView, at: number, pointer: Pointer): void {
+  view.setUint32(at, pointer.vbn % 0x1_0000_0000, true);
+  view.setUint16(at + POINTER_VBN_HIGH_OFFSET, Math.floor(pointer.vbn / 0x1_0000_0000), true);
+  const flags = pointer.vbn === 0 ? 0 : CHECKSUM_XXHASH64 | (pointer.kind << 4);
+  view.setUint16(at + POINTER_FLAGS_OFFSET, flags, true);
+  view.setUint32(at + POINTER_CHECKSUM_OFFSET, pointer.checksumLow, true);
+  view.setUint32(at + POINTER_CHECKSUM_OFFSET + 4, pointer.checksumHigh, true);
+}
+
+export function clearPointer(view: DataView, at: number): void {
+  for (let offset = 0; offset < POINTER_SIZE; offset += 4) view.setUint32(at + offset, 0, true);
+}
+
+export function isSamePointer(a: Pointer, b: Pointer): boolean {
+  return a.vbn === b.vbn && a.checksumLow === b.checksumLow && a.checksumHigh === b.checksumHigh;
+}
+
+/** 16 hex digits. */
+export function checksumHex(low: number, high: number): string {
+  return high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0');
+}
