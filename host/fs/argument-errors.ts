@@ -56,8 +56,9 @@ export function systemError(
     `${text}: ${context.syscall} returned ${context.code} (${context.message}) ${context.path}`,
   );
   error.name = 'SystemError';
-  const { errno, syscall, path } = context;
-  return Object.assign(error, { info: context, errno, syscall, path });
+  const { errno, syscall, path, message } = context;
+  const info = { code: context.code, message, path, syscall, errno };
+  return Object.assign(error, { info, errno, syscall, path });
 }
 
 export function abortError(cause: unknown): Error {
@@ -107,11 +108,17 @@ function inspectObject(value: object | null): string {
   if (Array.isArray(value)) return value.length === 0 ? '[]' : `[ ${value.map(inspect).join(', ')} ]`;
   if (ArrayBuffer.isView(value)) {
     const items = Array.from(value as Uint8Array);
-    return `${prefix}(${items.length}) ${items.length === 0 ? '[]' : `[ ${items.join(', ')} ]`}`;
+    const name = prefix.trim();
+    if (name === 'Buffer') return `<Buffer ${items.map(hexByte).join(' ')}>`;
+    return `${name}(${items.length}) ${items.length === 0 ? '[]' : `[ ${items.join(', ')} ]`}`;
   }
   const properties = Object.entries(value).map(([key, item]) => `${key}: ${inspect(item)}`);
   const body = properties.length === 0 ? '{}' : `{ ${properties.join(', ')} }`;
   return prefix === 'Object ' ? body : prefix + body;
+}
+
+function hexByte(byte: number): string {
+  return byte.toString(16).padStart(2, '0');
 }
 
 const ESCAPES: Readonly<Record<string, string>> = {

@@ -114,7 +114,7 @@ export function checkOptions<O extends { encoding?: unknown; signal?: unknown }>
   if (options === null || options === undefined || typeof options === 'function') return {};
   const checked = typeof options === 'string' ? { encoding: options } : options;
   if (typeof checked !== 'object') {
-    throw invalidType('options', 'of type string or an instance of Object', options);
+    throw invalidType('options', 'one of type string or object', options);
   }
   const { encoding } = checked;
   if (encoding && encoding !== 'buffer' && !isEncoding(encoding)) {
@@ -155,7 +155,7 @@ function viewBytes(data: unknown, name: string): Uint8Array {
 
 export function checkViews(value: unknown): readonly ArrayBufferView[] {
   if (!Array.isArray(value) || !value.every((item) => ArrayBuffer.isView(item))) {
-    throw invalidType('buffers', 'an instance of ArrayBufferView[]', value);
+    throw invalidType('buffers', 'an ArrayBufferView[]', value);
   }
   return value;
 }
@@ -188,7 +188,7 @@ export function checkTime(time: unknown, name = 'time'): Instant {
     const ms = (time as { getTime?: () => number }).getTime?.();
     if (ms !== undefined && Number.isFinite(ms)) return fromUnits(ms / 1000, 1000, name);
   }
-  throw invalidType(name, 'an instance of Date or Time in seconds', time);
+  throw invalidType(name, 'an instance of Date or an Time in seconds', time);
 }
 
 /** Seconds rounded to 1/`unitsPerSecond`. */

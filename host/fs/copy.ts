@@ -138,8 +138,8 @@ const COPY_ERRORS = {
   EINVAL: ['ERR_FS_CP_EINVAL', 'Invalid src or dest', 22],
   EEXIST: ['ERR_FS_CP_EEXIST', 'Target already exists', 17],
   EISDIR: ['ERR_FS_EISDIR', 'Path is a directory', 21],
-  DIR_TO_NON_DIR: ['ERR_FS_CP_DIR_TO_NON_DIR', 'Cannot overwrite directory with non-directory', 21],
-  NON_DIR_TO_DIR: ['ERR_FS_CP_NON_DIR_TO_DIR', 'Cannot overwrite non-directory with directory', 20],
+  DIR_TO_NON_DIR: ['ERR_FS_CP_DIR_TO_NON_DIR', 'Cannot overwrite non-directory with directory', 21],
+  NON_DIR_TO_DIR: ['ERR_FS_CP_NON_DIR_TO_DIR', 'Cannot overwrite directory with non-directory', 20],
 } as const;
 
 function copyError(kind: keyof typeof COPY_ERRORS, message: string, path: string): Error {

@@ -151,8 +151,7 @@ function unlessMissing<R>(make: (path: PathLike, options?: StatOptions) => Call<
     try {
       return toResult(make(path, options));
     } catch (error) {
-      const isMissing = isFsError(error, 'ENOENT') || isFsError(error, 'ENOTDIR');
-      if (options?.throwIfNoEntry === false && isMissing) return undefined;
+      if (options?.throwIfNoEntry === false && isFsError(error, 'ENOENT')) return undefined;
       throw error;
     }
   };

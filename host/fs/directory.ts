@@ -33,7 +33,8 @@ interface Level {
 export class Dir<N extends Name = string> {
   readonly path: string;
   readonly #context: FsContext;
-  readonly #options: Required<Pick<OpendirOptions, 'bufferSize'>> & OpendirOptions;
+  readonly #bufferSize: number;
+  readonly #isRecursive: boolean;
   readonly #named: (name: string) => Name;
   /** The directory under way. */
   #level: Level;
@@ -46,7 +47,8 @@ export class Dir<N extends Name = string> {
   constructor(context: FsContext, path: string, file: OpenFile, options: OpendirOptions) {
     this.#context = context;
     this.path = path;
-    this.#options = { ...options, bufferSize: options.bufferSize ?? BUFFER_ENTRIES };
+    this.#bufferSize = options.bufferSize ?? BUFFER_ENTRIES;
+    this.#isRecursive = options.recursive ?? false;
     this.#named = namedIn(options.encoding);
     this.#level = { path, file, cursor: undefined, isAtEnd: false };
   }
@@ -122,15 +124,13 @@ export class Dir<N extends Name = string> {
     const level = this.#level;
     const where = { syscall: 'scandir', path: level.path };
     const { operations } = this.#context;
-    const { bufferSize, recursive } = this.#options;
-    const page = yield* at(
-      where,
-      operations.readdir({ file: level.file }, bufferSize, level.cursor),
-    );
+    const task = operations.readdir({ file: level.file }, this.#bufferSize, level.cursor);
+    const page = yield* at(where, task);
     level.cursor = page.next;
     level.isAtEnd = page.next === undefined;
     this.#buffer = page.entries.map(({ name, kind }) => {
-      if (recursive && kind === 'directory') this.#subdirectories.push(joined(level.path, name));
+      const isEntered = this.#isRecursive && kind === 'directory';
+      if (isEntered) this.#subdirectories.push(joined(level.path, name));
       return new Dirent(this.#named(name), kind, level.path);
     });
     return true;

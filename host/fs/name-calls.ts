@@ -148,8 +148,10 @@ export function nameCalls(context: FsContext) {
 /** Makes `path` and every missing directory on the way; gives the first one made. */
 function* mkdirAll({ operations }: FsContext, path: string, mode: number): Step<string | undefined> {
   const where = { syscall: 'mkdir', path };
-  const names = absolute(path, where).split('/').filter((name) => name !== '');
-  const prefix = (count: number) => `/${names.slice(0, count).join('/')}`;
+  const whole = absolute(path, where);
+  const names = whole.split('/').filter((name) => name !== '');
+  const prefix = (count: number) =>
+    count === names.length ? whole : `/${names.slice(0, count).join('/')}`;
   let first: string | undefined;
   /** So many components lead somewhere already: nothing that is missing below is made again. */
   let known = 0;
@@ -201,12 +203,12 @@ function* mkdtempSteps(
   prefix: string,
   named: (name: string) => Name,
 ): Step<Name> {
-  const where = { syscall: 'mkdtemp', path: `${prefix}XXXXXX` };
   for (let tries = 1; ; tries++) {
     let path = prefix;
     for (let index = 0; index < MKDTEMP_LENGTH; index++) {
       path += MKDTEMP_LETTERS.charAt(below(prng, MKDTEMP_LETTERS.length));
     }
+    const where = { syscall: 'mkdtemp', path };
     const task = operations.mkdir(absolute(path, where), 0o700);
     const isTaken = (yield* attempted(task, where, ['EEXIST'])) !== undefined;
     if (!isTaken) return named(path);
@@ -278,7 +280,7 @@ function* realpathSteps(
 ): Step<Name> {
   const where = { syscall: 'realpath', path };
   const split = (text: string) => text.split('/').filter((name) => name !== '' && name !== '.');
-  const isDirectoryWanted = /\/\.?$/.test(path);
+  let isDirectoryWanted = /\/\.?$/.test(path);
   let queue = split(absolute(path, where));
   let real: string[] = [];
   let followed = 0;
@@ -298,6 +300,7 @@ function* realpathSteps(
     }
     if (++followed > SYMLINKS_MAX) throw new FsError('ELOOP', where);
     const content = yield* at(where, operations.readlink(child));
+    if (queue.length === 0) isDirectoryWanted ||= /\/\.?$/.test(content);
     if (content.startsWith('/')) real = [];
     queue = [...split(content), ...queue];
     kind = S_IFDIR;

@@ -2,6 +2,7 @@
 
 import { invalidType, invalidValue, outOfRange } from './argument-errors.ts';
 import { bytesOf, checkInteger, checkObject } from './arguments.ts';
+import { asHostBytes } from './globals.ts';
 
 export interface ReadOptions<B extends ArrayBufferView = ArrayBufferView> {
   readonly buffer?: B | undefined;
@@ -44,7 +45,7 @@ export function readTransfer(
       checkObject(bufferOrOptions, 'options');
     }
     const options = (bufferOrOptions ?? {}) as ReadOptions;
-    const { buffer = new Uint8Array(READ_BUFFER_SIZE) } = options;
+    const { buffer = asHostBytes(new Uint8Array(READ_BUFFER_SIZE)) } = options;
     if (!ArrayBuffer.isView(buffer)) {
       throw invalidType('buffer', 'an instance of Buffer, TypedArray, or DataView', buffer);
     }

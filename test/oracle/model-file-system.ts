@@ -330,9 +330,9 @@ export class ModelFileSystem implements Operations {
   truncate(target: Target, sizeBytes: number): Task<void> {
     return immediate(() => {
       const inode = this.#targeted(target);
+      if ('file' in target && !target.file.writable) fail('EINVAL');
       if (inode.kind === 'directory') fail('EISDIR');
       if (inode.kind === 'symlink') fail('ELOOP');
-      if ('file' in target && !target.file.writable) fail('EINVAL');
       if (!(sizeBytes >= 0)) fail('EINVAL');
       if (sizeBytes > FILE_SIZE_MAX) fail('EFBIG');
       this.#cut(inode, sizeBytes, this.#change());
@@ -555,12 +555,12 @@ export class ModelFileSystem implements Operations {
   #open(path: string, options: OpenOptions): OpenFile {
     const { create = false, exclusive = false, truncate = false, directory = false } = options;
     const follow = !(options.noFollow ?? false) && !(create && exclusive);
-    if (create && path.endsWith('/')) this.#refuseSlash(path, exclusive);
+    if (create && path.endsWith('/')) this.#refuseSlash(path);
     const place = this.#walk(path, follow || path.endsWith('/'));
+    if (create && place.slash) fail('EISDIR');
     let inode = place.inode;
     if (inode === undefined) {
       if (!create) fail('ENOENT');
-      if (place.slash) fail('EISDIR');
       inode = this.#create(place, 'file', options.mode ?? 0o666);
     } else {
       if (create && exclusive) fail('EEXIST');
@@ -583,10 +583,9 @@ export class ModelFileSystem implements Operations {
     return file;
   }
 
-  /** open(create) of 'x/': never a file. */
-  #refuseSlash(path: string, exclusive: boolean): never {
-    const { inode } = this.#walk(path, false);
-    if (inode !== undefined && exclusive) fail('EEXIST');
+  /** open(create) of 'x/': never a file, whatever x is. */
+  #refuseSlash(path: string): never {
+    this.#walk(path, false);
     fail('EISDIR');
   }
 

@@ -187,8 +187,10 @@ class RequestMaker {
       case 'unlink':
       case 'rmdir':
       case 'readlink':
-      case 'readdir':
-        return { op, path: this.#path() };
+      case 'readdir': {
+        const isLong = chance(this.#prng, 0.01);
+        return { op, path: this.#path() + (isLong ? `/${'n'.repeat(256)}` : '') };
+      }
       case 'readFile':
       case 'attributes':
       case 'listXattrs':
@@ -221,7 +223,6 @@ class RequestMaker {
       : `${pick(this.#prng, this.#directories)}/${pick(this.#prng, this.#names)}`;
     if (chance(this.#prng, 0.01)) path += '/';
     if (chance(this.#prng, 0.01)) path += '/..';
-    if (chance(this.#prng, 0.005)) path += `/${'n'.repeat(256)}`;
     return path;
   }
 
