@@ -3,11 +3,13 @@
 // snapshots/NAME/. Faults are put into volume.json by the tests.
 
 import fs from 'node:fs';
-import { cp, lstat, open, readdir, readlink } from 'node:fs/promises';
+import { lstat, open, readdir, readlink } from 'node:fs/promises';
 import * as host from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { FsError, StorageError } from '../../host/base/errors.ts';
+import { copyTrees } from '../../host/cli/transfer/copy.ts';
+import { hostSide } from '../../host/cli/transfer/host-side.ts';
 import { utimesText } from '../../host/cli/transfer/side.ts';
 import type {
   CliVolume,
@@ -32,11 +34,16 @@ interface FakeState {
   holds: Record<string, number>;
   problems: VerifyProblem[];
   /** Code with which the next modifying call fails. */
-  fault?: 'ENOSPC' | 'EIO' | 'BUG';
+  fault?: 'ENOSPC' | 'EIO' | 'BUG' | 'SIGINT';
 }
 
 const UUID = '01234567-89ab-cdef-0123-456789abcdef';
 const TIME = { seconds: 1_700_000_000, nanoseconds: 123_456_789 };
+
+/** What a module given to the main job exports. */
+export async function loadEngine(): Promise<Engine> {
+  return fakeEngine();
+}
 
 /** `native`: with setAttributes, as waferfs has it; else only what node:fs has. */
 export function fakeEngine(options: { native?: boolean } = {}): Engine {
@@ -123,16 +130,7 @@ class FakeVolume implements CliVolume {
     this.#where = where;
     this.#readOnly = readOnly;
     this.#native = native;
-    if (!readOnly) {
-      try {
-        fs.writeFileSync(join(where, 'lock'), `${process.pid}`, { flag: 'wx' });
-      } catch (error) {
-        const holder = fs.readFileSync(join(where, 'lock'), 'utf8');
-        throw new StorageError('VOLUME_LOCKED', `${where} is open in process ${holder}`, {
-          cause: error,
-        });
-      }
-    }
+    if (!readOnly) takeLock(where);
     this.fs = { promises: this.#tree(join(where, 'files'), readOnly) };
   }
 
@@ -141,7 +139,13 @@ class FakeVolume implements CliVolume {
       if (readOnly) throw new FsError('EROFS');
       const state = loadState(this.#where);
       if (state.fault === 'BUG') throw new TypeError('undefined is not a function');
-      if (state.fault !== undefined) throw new FsError(state.fault, { syscall: 'write' });
+      if (state.fault === 'SIGINT') {
+        // Once: a second one ends the process on the spot.
+        changeFake(this.#where, (changed) => {
+          delete changed.fault;
+        });
+        process.kill(process.pid, 'SIGINT');
+      } else if (state.fault !== undefined) throw new FsError(state.fault, { syscall: 'write' });
     });
   }
 
@@ -270,6 +274,26 @@ class FakeVolume implements CliVolume {
   }
 }
 
+function takeLock(where: string): void {
+  const lock = join(where, 'lock');
+  if (fs.existsSync(lock)) {
+    const holder = Number(fs.readFileSync(lock, 'utf8'));
+    if (isAlive(holder)) {
+      throw new StorageError('VOLUME_LOCKED', `${where} is open in process ${holder}`);
+    }
+  }
+  fs.writeFileSync(lock, `${process.pid}`);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code !== 'ESRCH';
+  }
+}
+
 /** node:fs/promises below `root`; `beforeChange` may refuse. */
 export function fakeTree(root: string, native: boolean, beforeChange: () => void): TreeFs {
   const at = (path: string) => join(root, path);
@@ -288,7 +312,7 @@ export function fakeTree(root: string, native: boolean, beforeChange: () => void
       if (flags !== 'r') beforeChange();
       return open(at(path), flags, mode);
     },
-    writeFile: changing((path, data, options) => host.writeFile(at(path), data, options)),
+    writeFile: changing((path, data, options) => writeWhole(root, at(path), data, options)),
     mkdir: changing((path, options) => host.mkdir(at(path), options)),
     symlink: changing((content, path) => host.symlink(content, at(path))),
     link: changing((existing, path) => host.link(at(existing), at(path))),
@@ -305,6 +329,25 @@ export function fakeTree(root: string, native: boolean, beforeChange: () => void
   };
 }
 
+let temporaryCount = 0;
+
+/** All or nothing, as a message is. */
+async function writeWhole(
+  root: string,
+  path: string,
+  data: Uint8Array,
+  options: { flag: string; mode: number },
+): Promise<void> {
+  const temporary = `${root}-${process.pid}-${temporaryCount++}`;
+  await host.writeFile(temporary, data, { mode: options.mode });
+  if (options.flag !== 'wx') return host.rename(temporary, path);
+  try {
+    await host.link(temporary, path);
+  } finally {
+    await host.unlink(temporary);
+  }
+}
+
 async function setAttributes(path: string, attributes: TreeAttributes): Promise<void> {
   const { uid, gid, mode, atime, mtime } = attributes;
   if (uid !== undefined && gid !== undefined) await host.lchown(path, uid, gid);
@@ -317,5 +360,7 @@ async function setAttributes(path: string, attributes: TreeAttributes): Promise<
 }
 
 async function copyHost(from: string, to: string): Promise<void> {
-  await cp(from, to, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+  const side = hostSide();
+  fs.mkdirSync(to);
+  await copyTrees(side, [{ path: from }], side, to, { owners: process.getuid?.() === 0 });
 }

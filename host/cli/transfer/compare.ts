@@ -33,6 +33,8 @@ export interface Difference {
 
 export interface CompareOptions {
   readonly owners?: boolean;
+  /** Leave out what `a` has and copyTrees does not carry: special files, names not UTF-8. */
+  readonly carriedOnly?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: { readonly files: number; readonly bytes: number }) => void;
 }
@@ -139,6 +141,8 @@ class TreeCompare {
       const path = [...names, entry.name].join('/');
       const other = others.get(entry.name);
       others.delete(entry.name);
+      const isCarried = entry.kind !== 'special' && entry.kind !== 'unreadable';
+      if (!isCarried && this.#options.carriedOnly && other === undefined) continue;
       if (other === undefined) this.#differ(path, 'missing', entry.kind, 'nothing');
       else if (other.kind !== entry.kind) this.#differ(path, 'kind', entry.kind, other.kind);
       else common.push(entry);
