@@ -67,7 +67,10 @@ export interface LogChecksums {
   readonly arena: Arena;
   /** CRC-32C of the bytes at an address, continued from `crc`. */
   crc32c(address: Address, length: number, crc: number): number;
-  xxhash64(address: Address, length: number): Word64;
+  /** Puts the xxHash64 of the bytes at an address to `out` (8-byte aligned). */
+  xxhash64(address: Address, length: number, out: Address): void;
+  /** 8 bytes for a hash. */
+  readonly scratch: Address;
 }
 
 export interface LogHeader {
@@ -105,8 +108,8 @@ export interface LogRecord {
 /** Sequence numbers, cycles and CP numbers of the log stay below this: sums of two are exact. */
 export const LOG_NUMBER_LIMIT = 2 ** 52;
 
-/** Flushes of the largest size that a half has room for, at least: one, and once more for a sync call
- *  that takes it over. */
+/** Flushes of the largest size that a half has room for, at least: one, and once more for a sync
+ *  call that takes it over. */
 export const LOG_FLUSHES_MIN = 2;
 
 /** Bytes that a record with such a body takes. */
@@ -136,7 +139,8 @@ export function encodeLogHeader(checksums: LogChecksums, at: Address, header: Lo
 }
 
 /** The header at `at`.
- *  @throws StorageError BAD_MAGIC, BAD_CHECKSUM (also for contents that cannot be), VERSION_TOO_NEW. */
+ *  @throws StorageError BAD_MAGIC, BAD_CHECKSUM (also for contents that cannot be),
+ *  VERSION_TOO_NEW. */
 export function decodeLogHeader(checksums: LogChecksums, at: Address): LogHeader {
   const { u8, view } = checksums.arena;
   if (view.getUint32(at + LOG_MAGIC_OFFSET, true) !== LOG_MAGIC) {
@@ -187,8 +191,8 @@ export function isLogGeometry(geometry: Omit<LogHeader, 'copy' | 'volumeUuid'>):
   );
 }
 
-/** Completes a flush whose records (bodies and checksums of bodies) stand in their places: writes the
- *  header at `at`, the CRCs of the records, the zeros up to whole blocks.
+/** Completes a flush whose records (bodies and checksums of bodies) stand in their places:
+ *  writes the header at `at`, the CRCs of the records, the zeros up to whole blocks.
  *  @returns the bytes of the flush. */
 export function encodeFlush(checksums: LogChecksums, at: Address, header: FlushHeader): number {
   const { u8, view } = checksums.arena;
@@ -261,28 +265,31 @@ export function lastSequenceOf(header: FlushHeader): number {
 }
 
 /** Puts a record's header at `at`, all but its CRC, which encodeFlush adds; its body stands behind.
+ *  Takes no object: this runs once for each message.
  *  @returns the bytes of the record. */
 export function encodeRecord(
   checksums: LogChecksums,
   at: Address,
-  record: { sequence: number; kind: number; flags: number; bodyBytes: number },
+  sequence: number,
+  kind: number,
+  flags: number,
+  bodyBytes: number,
 ): number {
   const { u8, view } = checksums.arena;
-  const { bodyBytes } = record;
   const body = at + RECORD_HEADER_SIZE;
   const recordBytes = recordBytesOf(bodyBytes);
-  u8.fill(0, body + bodyBytes, at + recordBytes);
+  for (let pad = body + bodyBytes; pad < at + recordBytes; pad++) u8[pad] = 0;
   view.setUint16(at + RECORD_MAGIC_OFFSET, RECORD_MAGIC, true);
-  view.setUint16(at + RECORD_KIND_OFFSET, record.kind, true);
+  view.setUint16(at + RECORD_KIND_OFFSET, kind, true);
   view.setUint32(at + RECORD_BODY_BYTES_OFFSET, bodyBytes, true);
-  setU64(view, at + RECORD_SEQUENCE_OFFSET, record.sequence);
-  setWord64(view, at + RECORD_CHECKSUM_OFFSET, checksums.xxhash64(body, bodyBytes));
-  view.setUint32(at + RECORD_FLAGS_OFFSET, record.flags, true);
+  setU64(view, at + RECORD_SEQUENCE_OFFSET, sequence);
+  checksums.xxhash64(body, bodyBytes, at + RECORD_CHECKSUM_OFFSET);
+  view.setUint32(at + RECORD_FLAGS_OFFSET, flags, true);
   return recordBytes;
 }
 
-/** The records of the flush at `at` whose header was decoded, copied out; those with a sequence number
- *  up to `skipTo` are checked and left out. undefined if anything is not whole. */
+/** The records of the flush at `at` whose header was decoded, copied out; those with a sequence
+ *  number up to `skipTo` are checked and left out. undefined if anything is not whole. */
 export function decodeRecords(
   checksums: LogChecksums,
   at: Address,
@@ -306,8 +313,9 @@ export function decodeRecords(
       record + recordBytesOf(bodyBytes) <= end;
     if (!isSound) return undefined;
     const body = record + RECORD_HEADER_SIZE;
-    const expected = getWord64(view, record + RECORD_CHECKSUM_OFFSET);
-    if (!isSameWord64(checksums.xxhash64(body, bodyBytes), expected)) return undefined;
+    checksums.xxhash64(body, bodyBytes, checksums.scratch);
+    const actual = getWord64(view, checksums.scratch);
+    if (!isSameWord64(actual, getWord64(view, record + RECORD_CHECKSUM_OFFSET))) return undefined;
     if (sequence > skipTo) {
       records.push({
         sequence,

@@ -11,12 +11,7 @@ import { isStorageError, StorageError } from '../base/errors.ts';
 import { all, wait } from '../base/task.ts';
 import type { Io, Step } from '../base/task.ts';
 import type { Nvram } from '../device/device.ts';
-import {
-  decodeLogHeader,
-  encodeLogHeader,
-  isLogGeometry,
-  LOG_FLUSHES_MIN,
-} from '../format/log.ts';
+import { decodeLogHeader, encodeLogHeader, isLogGeometry, LOG_FLUSHES_MIN } from '../format/log.ts';
 import type { LogHeader } from '../format/log.ts';
 import { LogCopies } from './copies.ts';
 import type { LogMemory } from './log-memory.ts';
@@ -31,10 +26,11 @@ export interface LogFormatOptions {
   readonly halfBytes?: number;
 }
 
-/** Writes an empty log to each Nvram given, its place in the list being its number; a missing place is
- *  passed over, so that one copy can be made anew (with the halfBytes of the others). The whole area
- *  is written: a file's blocks are then there, and flushes change no metadata.
- *  @throws StorageError INVALID_ARGUMENT if its halves are too small for flushes of `memory`'s size. */
+/** Writes an empty log to each Nvram given, its place in the list being its number; a missing
+ *  place is passed over, so that one copy can be made anew (with the halfBytes of the others).
+ *  The whole area is written: a file's blocks are then there, and flushes change no metadata.
+ *  @throws StorageError INVALID_ARGUMENT if its halves are too small for flushes of `memory`'s
+ *  size. */
 export function* formatLog(
   nvrams: readonly (Nvram | undefined)[],
   memory: LogMemory,
@@ -71,8 +67,8 @@ export function* formatLog(
   yield* wait(all(present.map(flushIo)));
 }
 
-/** Reads the headers and takes out the copies that do not belong: damaged, foreign, cut short, of other
- *  sizes than the first good one, or with the number of a copy before them.
+/** Reads the headers and takes out the copies that do not belong: damaged, foreign, cut short,
+ *  of other sizes than the first good one, or with the number of a copy before them.
  *  @throws what is wrong with the first copy, if none is left. */
 export function* openArea(
   nvrams: readonly (Nvram | undefined)[],
@@ -123,7 +119,8 @@ function* readHeader(
   for (let block = 0; block < LOG_HEADER_COPIES; block++) {
     const offset = block * LOG_HEADER_SIZE;
     if (offset + LOG_HEADER_SIZE > nvram.sizeBytes) break;
-    if (!(yield* copies.read(copy, offset, memory.arena.bytes(at, LOG_HEADER_SIZE)))) return undefined;
+    if (!(yield* copies.read(copy, offset, memory.arena.bytes(at, LOG_HEADER_SIZE))))
+      return undefined;
     try {
       return decodeLogHeader(memory, at);
     } catch (error) {

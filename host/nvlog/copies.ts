@@ -88,8 +88,8 @@ export class LogCopies {
     }
   }
 
-  /** Writes `bytes` to one copy and flushes it. A copy that fails goes out; the Io itself throws only
-   *  what is not the copy's failure. */
+  /** Writes `bytes` to one copy and flushes it. A copy that fails goes out; the Io itself throws
+   *  only what is not the copy's failure. */
   write(copy: number, offsetBytes: number, bytes: Uint8Array, events: WriteEvents): Io<void> {
     const nvram = this.nvram(copy);
     const views = [bytes];

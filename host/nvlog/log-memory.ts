@@ -1,12 +1,12 @@
-// The log's share of the arena: two staging buffers, of which one gathers records while the other is
-// on its way to the copies; before that the scan reads through them. All memory that the log ever
-// takes is reserved here, while the volume is put together.
+// The log's share of the arena: two staging buffers, of which one gathers records while the other
+// is on its way to the copies; before that the scan reads through them. All memory that the log
+// ever takes is reserved here, while the volume is put together.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { FLUSH_SIZE_MAX } from '../../assembly/layout/log.ts';
 import { assert } from '../base/assert.ts';
 import type { Address } from '../base/units.ts';
-import type { LogChecksums, Word64 } from '../format/log.ts';
+import type { LogChecksums } from '../format/log.ts';
 import type { Arena } from '../kernels/arena.ts';
 import { CRC32C_TABLE_SIZE } from '../kernels/exports.ts';
 import type { KernelExports } from '../kernels/exports.ts';
@@ -18,9 +18,9 @@ export class LogMemory implements LogChecksums {
   /** Bytes in a staging buffer: the largest flush that this log can have. */
   readonly flushBytesMax: number;
   readonly staging: readonly [Address, Address];
+  readonly scratch: Address;
   readonly #kernels: KernelExports;
   readonly #table: Address;
-  readonly #hash: Address;
 
   /** Reserves 2 x flushBytesMax and some 8 KiB of an arena that is not sealed. */
   constructor(arena: Arena, kernels: KernelExports, flushBytesMax: number = FLUSH_SIZE_MAX) {
@@ -35,7 +35,7 @@ export class LogMemory implements LogChecksums {
     ];
     this.#kernels = kernels;
     this.#table = arena.reserve(CRC32C_TABLE_SIZE);
-    this.#hash = arena.reserve(HASH_SIZE);
+    this.scratch = arena.reserve(HASH_SIZE);
     kernels.crc32cTable(this.#table);
   }
 
@@ -43,9 +43,7 @@ export class LogMemory implements LogChecksums {
     return this.#kernels.crc32c(address, length, crc, this.#table) >>> 0;
   }
 
-  xxhash64(address: Address, length: number): Word64 {
-    this.#kernels.xxhash64(address, length, this.#hash);
-    const { view } = this.arena;
-    return { low: view.getUint32(this.#hash, true), high: view.getUint32(this.#hash + 4, true) };
+  xxhash64(address: Address, length: number, out: Address): void {
+    this.#kernels.xxhash64(address, length, out);
   }
 }

@@ -1,33 +1,37 @@
 // The log: what makes an acknowledged call survive a crash before the next consistency point.
 //
-// A message reserves room at its admission; in its MODIFY turn it appends its record, which cannot
-// fail, and takes its sequence number. Records gather in a staging buffer. commit(sequence) waits
-// until all up to it is on every copy that works: one vectored write and one flush for all that has
-// gathered, while further records gather in the other buffer (group commit).
+// A message reserves room at its admission; in its MODIFY turn it appends its record, which
+// cannot fail, and takes its sequence number. Records gather in a staging buffer.
+// commit(sequence) waits until all up to it is on every copy that works: one vectored write and
+// one flush for all that has gathered, while further records gather in the other buffer (group
+// commit).
 //
 // States: open (nothing but `scan`) → scanned → writing, with the first rootCommitted → failed.
-// No record is taken before that first root, whose logSequence is this log's lastSequence: so what an
-// earlier life has left in the area, seen or not, is below the root (scan.ts says why it matters).
+// No record is taken before that first root, whose logSequence is this log's lastSequence: so
+// what an earlier life has left in the area, seen or not, is below the root (scan.ts says why it
+// matters).
 //
-// Two halves: records go to one until a CP freezes what it will write and calls switchHalf; from then
-// on to the other, while the CP runs. When the CP's root is durable (rootCommitted) the first half is
-// recycled. What has gathered and was not flushed when halves are switched goes to the new half with
-// what follows. That is right: before the new root is durable, the old one is replayed onto from both
-// halves without a gap; afterwards those records are below its logSequence and skipped. Whoever waits
-// for them is answered by the flush or by rootCommitted, whichever is first.
+// Two halves: records go to one until a CP freezes what it will write and calls switchHalf; from
+// then on to the other, while the CP runs. When the CP's root is durable (rootCommitted) the
+// first half is recycled. What has gathered and was not flushed when halves are switched goes to
+// the new half with what follows. That is right: before the new root is durable, the old one is
+// replayed onto from both halves without a gap; afterwards those records are below its
+// logSequence and skipped. Whoever waits for them is answered by the flush or by rootCommitted,
+// whichever is first.
 //
 // Invariants:
-// - Flushes are begun one after the other; sequence numbers in the area ascend without a gap. No byte
-//   of a half is written twice in one filling.
-// - A sync call that takes over a flush under way writes it again behind the first place, not over
-//   it: a power cut may leave anything in sectors that are being written, even if the same bytes were
-//   durable there. Room for that is kept.
-// - A staging buffer with a write under way keeps its bytes, and a half with one is not filled again,
-//   even if a sync call has overtaken the write (ENGINE 5, 16).
+// - Flushes are begun one after the other; sequence numbers in the area ascend without a gap. No
+//   byte of a half is written twice in one filling.
+// - A sync call that takes over a flush under way writes it again behind the first place, not
+//   over it: a power cut may leave anything in sectors that are being written, even if the same
+//   bytes were durable there. Room for that is kept.
+// - A staging buffer with a write under way keeps its bytes, and a half with one is not filled
+//   again, even if a sync call has overtaken the write (ENGINE 5, 16).
 // - gathered + reserved records fit in one flush, and used + gathered + reserved flushes (each
-//   reservation as if it were flushed alone, and twice) in the half: so a reserved append cannot fail.
-// - There is always a buffer to append to: an asynchronous flush is begun only when the other one is
-//   unused, and one that is driven synchronously gives its own back before the turn ends.
+//   reservation as if it were flushed alone, and twice) in the half: so a reserved append cannot
+//   fail.
+// - There is always a buffer to append to: an asynchronous flush is begun only when the other one
+//   is unused, and one that is driven synchronously gives its own back before the turn ends.
 
 import { FLUSH_HEADER_SIZE, LOG_HALVES, RECORD_HEADER_SIZE } from '../../assembly/layout/log.ts';
 import { assert } from '../base/assert.ts';
@@ -49,7 +53,8 @@ import type { LogBody } from './staging.ts';
 import { Waiters } from './waiters.ts';
 
 export interface LogHooks {
-  /** Runs before each flush is written: the epoch check of ENGINE 10. If it throws, the log fails. */
+  /** Runs before each flush is written: the epoch check of ENGINE 10. If it throws, the log
+   *  fails. */
   readonly beforeFlush?: () => Step<void>;
   /** A copy went out. Called in the middle of things: note it, act later. */
   readonly onCopyFailed?: (copy: number, error: unknown) => void;
@@ -99,7 +104,9 @@ interface Half {
   isFree: boolean;
 }
 
-/** Lets all that is under way in this turn append before a flush is begun. */
+/** Lets all that is under way in this turn append before a flush is begun. (To begin at once
+ *  when much has gathered, so as to hash the rest beside the write, was measured and loses: two
+ *  flushes of half the size take much longer than one.) */
 const GATHER: Io<void> = { start: () => Promise.resolve(), startSync: () => {} };
 
 export class NvLog {
@@ -121,9 +128,9 @@ export class NvLog {
   /** Flushing goes on until all up to this is durable. */
   #wantedSequence = 0;
   #cycleLimit = 0;
+  /** Flushing that goes on beyond the turn in which it was begun. */
   #task: Task<void> | undefined;
-  /** A sync call flushes, in this very turn. */
-  #isDriving = false;
+  #isFlushing = false;
   #isSyncPossible = false;
   #reservedRecordBytes = 0;
   #reservedFlushBytes = 0;
@@ -218,8 +225,8 @@ export class NvLog {
     return scan;
   }
 
-  /** A CP's root (or the first root of a mount) is durable. Recycles the half whose records it contains,
-   *  answers who waited for them. */
+  /** A CP's root (or the first root of a mount) is durable. Recycles the half whose records it
+   *  contains, answers who waited for them. */
   rootCommitted(root: LogRoot): void {
     if (this.#root === undefined) this.#begin(root);
     assert(root.logSequence <= this.#lastSequence, 'root is of this log', root.logSequence);
@@ -227,7 +234,8 @@ export class NvLog {
     for (const half of this.#halves) {
       if (half.lastSequence > root.logSequence) continue;
       half.isFree = half !== this.#half;
-      // A CP that could not switch halves, as the other one had a write under way, recycles its own.
+      // A CP that could not switch halves, as the other one had a write under way, recycles its
+      // own.
       if (!half.isFree && half.inFlight === 0 && half.usedBytes > 0) this.#refill(half);
     }
     this.#becameDurable(root.logSequence);
@@ -239,10 +247,11 @@ export class NvLog {
     return this.#root !== undefined && other.isFree && other.inFlight === 0;
   }
 
-  /** In a CP's freeze turn: records appended from now on go to the other half. A CP that goes on without
-   *  (not canSwitch) is right too, its root then recycles only what nothing was appended to since.
-   *  @returns what the CP's volume state says: the last sequence number that it contains, and the
-   *  half that takes the records after it. */
+  /** In a CP's freeze turn: records appended from now on go to the other half. A CP that goes on
+   *  without (not canSwitch) is right too, its root then recycles only what nothing was appended
+   *  to since.
+   *  @returns what the CP's volume state says: the last sequence number that it contains, and
+   *  the half that takes the records after it. */
   switchHalf(): { readonly logSequence: number; readonly half: number } {
     assert(this.canSwitch, 'the other half is free');
     this.#half = this.#halves[1 - this.#half.index] as Half;
@@ -258,15 +267,16 @@ export class NvLog {
     if (this.#root === undefined || this.#failure !== undefined) return 'closed';
     const recordBytes = recordBytesOf(bodyBytesMax);
     const { usedBytes, spareBytes } = this.#half;
-    const pending = this.#gathering.flushBytes + this.#reservedFlushBytes + flushBytesOf(recordBytes);
+    const pending =
+      this.#gathering.flushBytes + this.#reservedFlushBytes + flushBytesOf(recordBytes);
     const promised = usedBytes + spareBytes + LOG_FLUSHES_MIN * pending;
     if (promised > this.halfBytes) return 'half';
     const staged = this.#gathering.recordBytes + this.#reservedRecordBytes;
     return FLUSH_HEADER_SIZE + staged + recordBytes > this.flushBytesMax ? 'staging' : 'none';
   }
 
-  /** Takes room for one record whose body has up to `bodyBytesMax` bytes; false if there is none now.
-   *  Must be followed by one `append` or `release` with the same figure. */
+  /** Takes room for one record whose body has up to `bodyBytesMax` bytes; false if there is none
+   *  now. Must be followed by one `append` or `release` with the same figure. */
   reserve(bodyBytesMax: number): boolean {
     if (this.shortageOf(bodyBytesMax) !== 'none') return false;
     const recordBytes = recordBytesOf(bodyBytesMax);
@@ -281,10 +291,10 @@ export class NvLog {
     this.#changed();
   }
 
-  /** Waits until `reserve` is worth trying again. A shortage of staging is helped by a flush; one of
-   *  the half by the CP that the caller forces. A sync caller drives that CP itself, and whatever
-   *  message holds reservations: what no flush can help is an invariant broken.
-   *  Fails when the log has. */
+  /** Waits until `reserve` is worth trying again. A shortage of staging is helped by a flush;
+   *  one of the half by the CP that the caller forces. A sync caller drives that CP itself, and
+   *  whatever message holds reservations: what no flush can help is an invariant broken. Fails
+   *  when the log has. */
   waitForRoom(bodyBytesMax: number): Io<void> {
     const isMet = () => {
       const shortage = this.shortageOf(bodyBytesMax);
@@ -305,13 +315,14 @@ export class NvLog {
     };
   }
 
-  /** Adds a record, in this turn, on a reservation of `bodyBytesMax`. `kind` is a u16, `flags` a u32.
+  /** Adds a record, in this turn, on a reservation of `bodyBytesMax`. `kind` is a u16, `flags` a
+   *  u32.
    *  @returns its sequence number. */
   append(kind: number, body: LogBody, bodyBytesMax: number, flags = 0): number {
     assert(kind >= 0 && kind <= 0xffff, 'kind is a u16', kind);
     this.#unreserve(bodyBytesMax);
     const sequence = this.#lastSequence + 1;
-    this.#gathering.append({ sequence, kind, flags }, body, bodyBytesMax);
+    this.#gathering.append(sequence, kind, flags, body, bodyBytesMax);
     this.#lastSequence = sequence;
     this.#changed();
     return sequence;
@@ -342,7 +353,8 @@ export class NvLog {
     return this.commit(this.#lastSequence);
   }
 
-  /** Flushes, and waits for writes that sync calls have overtaken: then the Nvrams may be closed. */
+  /** Flushes, and waits for writes that sync calls have overtaken: then the Nvrams may be
+   *  closed. */
   *close(): Step<void> {
     if (this.#failure === undefined) yield* wait(this.flush());
     const isMet = () => this.#buffers.every((buffer) => buffer.inFlight === 0);
@@ -371,9 +383,13 @@ export class NvLog {
 
   #checkBody(bodyBytesMax: number): void {
     if (bodyBytesMax >= 0 && bodyBytesMax <= this.bodyBytesMax) return;
-    throw new StorageError('INVALID_ARGUMENT', `a log record of ${bodyBytesMax} bytes is too large`, {
-      detail: { bodyBytesMax, limit: this.bodyBytesMax },
-    });
+    throw new StorageError(
+      'INVALID_ARGUMENT',
+      `a log record of ${bodyBytesMax} bytes is too large`,
+      {
+        detail: { bodyBytesMax, limit: this.bodyBytesMax },
+      },
+    );
   }
 
   #unreserve(bodyBytesMax: number): void {
@@ -390,12 +406,13 @@ export class NvLog {
   /** Sees to it that flushing goes on until all up to `sequence` is durable. */
   #want(sequence: number): void {
     this.#wantedSequence = Math.max(this.#wantedSequence, sequence);
-    const isIdle = this.#task === undefined && !this.#isDriving;
-    if (!isIdle || this.#wantedSequence <= this.#durableSequence) return;
+    if (this.#isFlushing || this.#wantedSequence <= this.#durableSequence) return;
+    this.#isFlushing = true;
     const task = Task.start(this.#flushWanted());
     this.#task = task;
     task.onSettled(() => {
       this.#task = undefined;
+      this.#isFlushing = false;
     });
   }
 
@@ -406,12 +423,12 @@ export class NvLog {
     if (this.#task !== undefined) {
       this.#task.driveSync();
     } else {
-      assert(!this.#isDriving, 'a flush does not wait for itself');
-      this.#isDriving = true;
+      assert(!this.#isFlushing, 'a flush does not wait for itself');
+      this.#isFlushing = true;
       try {
         runSync(this.#flushWanted());
       } finally {
-        this.#isDriving = false;
+        this.#isFlushing = false;
       }
     }
     assert(this.#durableSequence >= sequence, 'flushed', this.#durableSequence, sequence);
@@ -494,8 +511,8 @@ export class NvLog {
     return areaOffsetOf(half.index, position, this.halfBytes);
   }
 
-  /** Writes a sealed flush to all copies: behind what the half has, and once more behind that where a
-   *  sync call takes over. */
+  /** Writes a sealed flush to all copies: behind what the half has, and once more behind that
+   *  where a sync call takes over. */
   #write(buffer: StagingBuffer, half: Half, bytes: Uint8Array): Io<unknown> {
     const events = {
       begun: () => {
@@ -511,13 +528,15 @@ export class NvLog {
     };
     const write = () => {
       const offset = this.#place(half, bytes.length);
-      return all(this.#copies.live().map((copy) => this.#copies.write(copy, offset, bytes, events)));
+      return all(
+        this.#copies.live().map((copy) => this.#copies.write(copy, offset, bytes, events)),
+      );
     };
     return { start: () => write().start(), startSync: () => write().startSync() };
   }
 
-  /** A write from a buffer that a sync call has overtaken is waited for; but not by a sync call, which
-   *  does not need the other buffer. */
+  /** A write from a buffer that a sync call has overtaken is waited for; but not by a sync call,
+   *  which does not need the other buffer. */
   #whenUnused(buffer: StagingBuffer): Io<void> {
     const isMet = () => buffer.inFlight === 0;
     return {

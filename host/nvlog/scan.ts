@@ -1,34 +1,37 @@
 // What the log holds for a root: the scan at mount.
 //
-// First every block of both halves on every copy is looked at for flush headers. A flush counts only
-// if it follows the mounted root, or the one before it (it was written while the mounted root's CP
-// was under way): any other one is of another history, or contained in the root. Then the flushes
-// are taken in the order of their sequence numbers from the root's on, each from any copy whose
-// bytes are whole, as far as they go on without a gap.
+// First every block of both halves on every copy is looked at for flush headers. A flush counts
+// only if it follows the mounted root, or the one before it (it was written while the mounted
+// root's CP was under way): any other one is of another history, or contained in the root. Then
+// the flushes are taken in the order of their sequence numbers from the root's on, each from any
+// copy whose bytes are whole, as far as they go on without a gap.
 //
-// Where they break off there is either the end of the log or damage. Flushes are written one after
-// the other, each when the one before it is durable on all copies that work. So a crash leaves one
-// torn flush at most, and nothing after it. Hence the rule: every header that counts, wherever it
-// is, says up to which sequence number all was durable when it was written. If the flushes reach as
-// far as the largest of these, the log is whole and ends there. If not, records are lost that may
-// have been acknowledged: damage, reported with its place, never taken for the end (ENGINE 18).
+// Where they break off there is either the end of the log or damage. Flushes are written one
+// after the other, each when the one before it is durable on all copies that work. So a crash
+// leaves one torn flush at most, and nothing after it. Hence the rule: every header that counts,
+// wherever it is, says up to which sequence number all was durable when it was written. If the
+// flushes reach as far as the largest of these, the log is whole and ends there. If not, records
+// are lost that may have been acknowledged: damage, reported with its place, never taken for the
+// end (ENGINE 18).
 //
 // Why old flushes do no harm, though a half is not erased when it is recycled:
-// - A half is recycled when a root is durable that contains all its records: their sequence numbers
-//   are up to the root's, and so is what they say was durable. The scan leaves both aside.
+// - A half is recycled when a root is durable that contains all its records: their sequence
+//   numbers are up to the root's, and so is what they say was durable. The scan leaves both
+//   aside.
 // - A torn flush that one scan did not see and a later one sees (its copy was away) has sequence
-//   numbers just above those that the first scan found. Therefore numbers are not used again after
-//   a scan: the first root that is written afterwards says SEQUENCE_JUMP more, and no record is
-//   taken before that root is durable.
+//   numbers just above those that the first scan found. Therefore numbers are not used again
+//   after a scan: the first root that is written afterwards says SEQUENCE_JUMP more, and no
+//   record is taken before that root is durable.
 // - After an older root was taken on purpose the timeline is a new one.
 // - Old records inside of a torn new flush fail their CRC, which goes on from the flush header's,
 //   where timeline, cycle and index stand.
-// - A flush may stand in the log twice: written by a sync call again that could not wait for the first
-//   write to end, or as the content of a file. So its place means nothing, and whichever is whole is
-//   right: timeline and sequence numbers determine the content.
+// - A flush may stand in the log twice: written by a sync call again that could not wait for the
+//   first write to end, or as the content of a file. So its place means nothing, and whichever is
+//   whole is right: timeline and sequence numbers determine the content.
 //
-// Memory: the two staging buffers, a small object for each flush that counts, and the bodies of the
-// records, together never more than the area. Time: each copy is read once, and what counts twice.
+// Memory: the two staging buffers, a small object for each flush that counts, and the bodies of
+// the records, together never more than the area. Time: each copy is read once, and what counts
+// twice.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import {
@@ -68,10 +71,11 @@ export interface LogScanRoot {
 }
 
 export interface LogDamage {
-  /** 'lost': records that were durable are not there. 'other-root': the log follows a newer root than
-   *  the mounted one, or another of the same number. */
+  /** 'lost': records that were durable are not there. 'other-root': the log follows a newer root
+   *  than the mounted one, or another of the same number. */
   readonly reason: 'lost' | 'other-root';
-  /** Where the flush that is lost stood, as far as known, or the one that follows the other root. */
+  /** Where the flush that is lost stood, as far as known, or the one that follows the other
+   *  root. */
   readonly half: number;
   readonly position: number;
   /** The first sequence number that is not there, and the one up to which all was durable. */
@@ -82,7 +86,8 @@ export interface LogDamage {
 }
 
 export interface LogScan {
-  /** To be replayed, in order, without a gap, from lastSequence + 1 on; with damage: those before it. */
+  /** To be replayed, in order, without a gap, from lastSequence + 1 on; with damage: those
+   *  before it. */
   readonly records: readonly LogRecord[];
   readonly damage: LogDamage | undefined;
   /** Flushes that the records stand in. */
@@ -219,8 +224,8 @@ class Scanner {
     );
   }
 
-  /** Adds the records of the flush that goes on from sequence number `last`, from the first copy that
-   *  has it whole. */
+  /** Adds the records of the flush that goes on from sequence number `last`, from the first copy
+   *  that has it whole. */
   *#take(last: number, records: LogRecord[]): Step<Found | undefined> {
     const { flushBytesMax } = this.#geometry;
     for (const found of this.#flushes.get(last + 1) ?? []) {
@@ -248,7 +253,8 @@ class Scanner {
     }
     if (durableUpTo <= last) return undefined;
     const bad = this.#flushes.get(last + 1)?.[0];
-    if (bad !== undefined) return { reason: 'lost', half: bad.half, position: bad.position, ...what };
+    if (bad !== undefined)
+      return { reason: 'lost', half: bad.half, position: bad.position, ...what };
     // Its header is lost too: it stood behind the last good one, or first in the half that tells.
     const isBehind = newest?.half === told.half;
     const end = isBehind ? newest.position + flushBytesOf(newest.header.recordBytes) : 0;
@@ -295,7 +301,8 @@ class Window {
       assert(length <= size, 'the window holds it', length, size);
       this.#end = 0;
       const offset = areaOffsetOf(half, position, this.#halfBytes);
-      if (!(yield* this.#copies.read(copy, offset, this.#bytes.subarray(0, size)))) return undefined;
+      if (!(yield* this.#copies.read(copy, offset, this.#bytes.subarray(0, size))))
+        return undefined;
       this.#copy = copy;
       this.#half = half;
       this.#start = position;

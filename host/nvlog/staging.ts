@@ -1,6 +1,6 @@
-// A staging buffer: one flush in the making. Records are put behind the space of its header; when it
-// is flushed the header is added, and from then until the last write from it has ended (also one
-// that a sync call has overtaken, ENGINE 5) its bytes stay as they are.
+// A staging buffer: one flush in the making. Records are put behind the space of its header; when
+// it is flushed the header is added, and from then until the last write from it has ended (also
+// one that a sync call has overtaken, ENGINE 5) its bytes stay as they are.
 
 import { FLUSH_HEADER_SIZE, RECORD_HEADER_SIZE } from '../../assembly/layout/log.ts';
 import { assert } from '../base/assert.ts';
@@ -44,19 +44,15 @@ export class StagingBuffer {
   }
 
   /** Adds a record; its body takes `bodyBytesMax` at most. */
-  append(
-    record: { sequence: number; kind: number; flags: number },
-    body: LogBody,
-    bodyBytesMax: number,
-  ): void {
+  append(sequence: number, kind: number, flags: number, body: LogBody, bodyBytesMax: number): void {
     const used = FLUSH_HEADER_SIZE + this.recordBytes;
     const end = used + recordBytesOf(bodyBytesMax);
     assert(end <= this.#memory.flushBytesMax, 'the record fits', end, this.#memory.flushBytesMax);
-    if (this.recordCount === 0) this.firstSequence = record.sequence;
-    assert(record.sequence === this.lastSequence + 1, 'records follow', record.sequence);
+    if (this.recordCount === 0) this.firstSequence = sequence;
+    assert(sequence === this.lastSequence + 1, 'records follow', sequence);
     const at = this.#address + used;
     const bodyBytes = this.#putBody(at + RECORD_HEADER_SIZE, body, bodyBytesMax);
-    this.recordBytes += encodeRecord(this.#memory, at, { ...record, bodyBytes });
+    this.recordBytes += encodeRecord(this.#memory, at, sequence, kind, flags, bodyBytes);
     this.recordCount++;
   }
 

@@ -1,4 +1,5 @@
-// Calls that wait for a sequence number to become durable, answered strictly in its order (ENGINE 17).
+// Calls that wait for a sequence number to become durable, answered strictly in its order (ENGINE
+// 17).
 
 interface Waiter {
   readonly sequence: number;

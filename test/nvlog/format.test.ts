@@ -1,5 +1,6 @@
-// Checks the log's codecs: what is written is read back, and whatever else stands on the medium gives an
-// answer or a typed error. It matters because a mount reads these bytes first, after every crash.
+// Checks the log's codecs: what is written is read back, and whatever else stands on the medium
+// gives an answer or a typed error. It matters because a mount reads these bytes first, after
+// every crash.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -60,7 +61,7 @@ function putFlush(): FlushHeader {
     const record = at + FLUSH_HEADER_SIZE + recordBytes;
     u8.set(body, record + RECORD_HEADER_SIZE);
     const sequence = FLUSH.firstSequence + index;
-    recordBytes += encodeRecord(memory, record, { sequence, kind: index, flags: 7, bodyBytes: body.length });
+    recordBytes += encodeRecord(memory, record, sequence, index, 7, body.length);
   }
   const header = { ...FLUSH, recordBytes };
   assert.is(encodeFlush(memory, at, header), flushBytesOf(recordBytes));
@@ -86,7 +87,9 @@ test('flush round trip, and each byte up to the end of the records matters', () 
     BODIES.map((body, kind) => ({ sequence: FLUSH.firstSequence + kind, kind, flags: 7, body })),
   );
   assert.is(decodeRecords(memory, at, header, FLUSH.firstSequence)?.length, 2);
-  const paddingBytes = new Set([3, 4, 5, 6, 7].map((pad) => FLUSH_HEADER_SIZE + RECORD_HEADER_SIZE + pad));
+  const paddingBytes = new Set(
+    [3, 4, 5, 6, 7].map((pad) => FLUSH_HEADER_SIZE + RECORD_HEADER_SIZE + pad),
+  );
   for (let offset = 0; offset < FLUSH_HEADER_SIZE + header.recordBytes; offset++) {
     if (paddingBytes.has(offset)) continue;
     u8[at + offset]! ^= 0x10;
@@ -114,7 +117,10 @@ test('a newer version is told from damage', () => {
   encodeLogHeader(memory, at, HEADER);
   view.setUint32(at + 4, 2, true);
   view.setUint32(at + LOG_CRC_OFFSET, memory.crc32c(at, LOG_CRC_OFFSET, 0), true);
-  assert.throws(() => decodeLogHeader(memory, at), (error: unknown) => isStorageError(error, 'VERSION_TOO_NEW'));
+  assert.throws(
+    () => decodeLogHeader(memory, at),
+    (error: unknown) => isStorageError(error, 'VERSION_TOO_NEW'),
+  );
 });
 
 /** Random damage: bits, words that mean something, stretches; checksums mended half of the time. */

@@ -1,5 +1,6 @@
-// Checks group commit: order of answers, grouping, overtaking by sync calls, copies that fail, room.
-// It matters because an answer that comes too early is a lost call, and one that never comes is a hang.
+// Checks group commit: order of answers, grouping, overtaking by sync calls, copies that fail,
+// room. It matters because an answer that comes too early is a lost call, and one that never
+// comes is a hang.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -11,7 +12,16 @@ import type { Io, Step } from '../../host/base/task.ts';
 import type { MemoryNvram } from '../../host/device/memory-nvram.ts';
 import type { NvLog } from '../../host/nvlog/nv-log.ts';
 import { SEQUENCE_JUMP } from '../../host/nvlog/scan.ts';
-import { append, create, FLUSH_BYTES, logRootOf, newMemory, openLog, rootOf, turn } from './world.ts';
+import {
+  append,
+  create,
+  FLUSH_BYTES,
+  logRootOf,
+  newMemory,
+  openLog,
+  rootOf,
+  turn,
+} from './world.ts';
 
 const HALF_BLOCKS = 16;
 const SIZE = LOG_HALVES_OFFSET + 2 * HALF_BLOCKS * BLOCK_SIZE;
@@ -53,7 +63,10 @@ function start<T>(io: Io<T>): Promise<T> {
 }
 
 /** The sequence numbers that a scan for the root of `create` finds. */
-function found(nvrams: readonly (MemoryNvram | undefined)[], root = rootOf(1, SEQUENCE_JUMP)): number[] {
+function found(
+  nvrams: readonly (MemoryNvram | undefined)[],
+  root = rootOf(1, SEQUENCE_JUMP),
+): number[] {
   const scan = runSync(openLog(nvrams, newMemory()).scan(root));
   assert.is(scan.damage, undefined);
   return scan.records.map((record) => record.sequence);
@@ -89,8 +102,10 @@ test('records of one turn share a flush; those that come meanwhile the next', as
   assert.equal(answers, upTo(FIRST, FIRST + 14));
   assert.is(log.stats.flushCount, 2);
   assert.is(log.stats.groupRecordCountMax, 10);
-  assert.equal(found((nvrams).map((nvram) => nvram.snapshotDurable({ schedule: (go) => go() }))),
-    upTo(FIRST, FIRST + 14));
+  assert.equal(
+    found(nvrams.map((nvram) => nvram.snapshotDurable({ schedule: (go) => go() }))),
+    upTo(FIRST, FIRST + 14),
+  );
 });
 
 test('answers come in the order of sequence numbers, however they are asked for', async () => {
@@ -98,8 +113,13 @@ test('answers come in the order of sequence numbers, however they are asked for'
   const answers: number[] = [];
   const sequences = upTo(0, 7).map(() => append(log, 10));
   const asked = [5, 0, 7, 2, 2, 6, 1, 3, 4].map((index) => sequences[index] as number);
-  await Promise.all(asked.map((sequence) => start(log.commit(sequence)).then(() => answers.push(sequence))));
-  assert.equal(answers, asked.toSorted((a, b) => a - b));
+  await Promise.all(
+    asked.map((sequence) => start(log.commit(sequence)).then(() => answers.push(sequence))),
+  );
+  assert.equal(
+    answers,
+    asked.toSorted((a, b) => a - b),
+  );
 });
 
 test('a flush is durable on all copies before it is answered', async () => {
@@ -146,8 +166,10 @@ test('a sync call takes over the flush under way, and flushes the rest', async (
   await turn();
   const last = log.lastSequence;
   assert.is(log.durableSequence, last);
-  assert.equal(found(nvrams.map((nvram) => nvram.snapshotDurable({ schedule: (go) => go() }))),
-    upTo(FIRST, last));
+  assert.equal(
+    found(nvrams.map((nvram) => nvram.snapshotDurable({ schedule: (go) => go() }))),
+    upTo(FIRST, last),
+  );
 });
 
 test('an async flush waits for the buffer that an overtaken write still uses', async () => {
@@ -246,7 +268,7 @@ test('a copy without sync twins: refused, and the flush under way goes on', asyn
   assert.is(log.isFailed, false);
 });
 
-test('beforeFlush runs before each flush; its failure is the log\'s', async () => {
+test("beforeFlush runs before each flush; its failure is the log's", async () => {
   let checks = 0;
   let isFenced = false;
   function* beforeFlush(): Step<void> {
@@ -265,7 +287,10 @@ test('beforeFlush runs before each flush; its failure is the log\'s', async () =
   assert.ok(checks >= 2);
   isFenced = true;
   append(log, 10);
-  const result = await start(log.flush()).then(() => undefined, (error) => error);
+  const result = await start(log.flush()).then(
+    () => undefined,
+    (error) => error,
+  );
   assert.match(result.message, 'VOLUME_FAILED');
   assert.is(log.isFailed, true);
   assert.equal(found(nvrams.map((nvram) => nvram.clone())), [FIRST, FIRST + 1]);
@@ -317,7 +342,13 @@ test('a full half: callers wait for the root, and go on in order', async () => {
   await Promise.all(writers);
   assert.ok(waits > 0, 'the half was full');
   const root = rootOf(cp, log.lastSequence - 2);
-  assert.equal(found(nvrams.map((nvram) => nvram.clone()), { ...root }).length, 2);
+  assert.equal(
+    found(
+      nvrams.map((nvram) => nvram.clone()),
+      { ...root },
+    ).length,
+    2,
+  );
 });
 
 test('reservations: a reserved append never fails, whatever happens meanwhile', () => {
@@ -330,7 +361,7 @@ test('reservations: a reserved append never fails, whatever happens meanwhile', 
     log.append(1, [new Uint8Array(size)], size);
     log.flush().startSync();
   }
-  assert.is(log.halfUsedBytes, HALF_BLOCKS / 2 * BLOCK_SIZE);
+  assert.is(log.halfUsedBytes, (HALF_BLOCKS / 2) * BLOCK_SIZE);
   for (let left = HALF_BLOCKS / 2; left > 1; left--) {
     append(log, 100);
     log.flush().startSync();
@@ -351,10 +382,15 @@ test('reservations: a reserved append never fails, whatever happens meanwhile', 
 test('a body written in place, smaller than reserved', () => {
   const { log, nvrams } = create(1, SIZE, memory);
   log.reserve(1000);
-  log.append(9, (address) => {
-    memory.arena.u8.set([1, 2, 3], address);
-    return 3;
-  }, 1000, 0xffffffff);
+  log.append(
+    9,
+    (address) => {
+      memory.arena.u8.set([1, 2, 3], address);
+      return 3;
+    },
+    1000,
+    0xffffffff,
+  );
   log.flush().startSync();
   const scan = runSync(openLog(nvrams, newMemory()).scan(rootOf(1, SEQUENCE_JUMP)));
   assert.equal(scan.records, [

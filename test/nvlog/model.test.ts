@@ -1,7 +1,8 @@
-// Checks many lives of a log against a model: random appends, commits (sync and async), CPs, copies that
-// fail or are away, and a crash at a random moment of the writes under way, tearing at any byte.
-// It matters because the promise is about histories: what was answered is there after any crash,
-// what is there was appended, in order, and nothing of an older generation ever comes back.
+// Checks many lives of a log against a model: random appends, commits (sync and async), CPs,
+// copies that fail or are away, and a crash at a random moment of the writes under way, tearing
+// at any byte. It matters because the promise is about histories: what was answered is there
+// after any crash, what is there was appended, in order, and nothing of an older generation ever
+// comes back.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -143,9 +144,12 @@ class History {
     const sequence = log.append(1, [body], sizeBytes);
     this.#bodies.set(sequence, body);
     if (this.prng.chance(0.3)) return;
-    void Promise.resolve(log.commit(sequence).start()).then(() => {
-      this.#answered = Math.max(this.#answered, sequence);
-    }, () => {});
+    void Promise.resolve(log.commit(sequence).start()).then(
+      () => {
+        this.#answered = Math.max(this.#answered, sequence);
+      },
+      () => {},
+    );
   }
 
   #sync(log: NvLog): void {

@@ -1,6 +1,7 @@
-// Checks what the scan makes of every kind of cut, flip, stale and missing copy: all records, the end
-// of the log, or damage. It matters because the two errors here are the worst a log can make: to take
-// damage for the end loses acknowledged calls in silence, to take the end for damage refuses a mount.
+// Checks what the scan makes of every kind of cut, flip, stale and missing copy: all records, the
+// end of the log, or damage. It matters because the two errors here are the worst a log can make:
+// to take damage for the end loses acknowledged calls in silence, to take the end for damage
+// refuses a mount.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -218,9 +219,15 @@ test('headers of the area: which copies are used', () => {
   checkRecords(scanOf([first]), SIZES);
   const both = zeroed(whole, 0, 2 * BLOCK_SIZE);
   checkRecords(scanOf([both, other]), SIZES);
-  assert.throws(() => scanOf([both]), (error: { code: string }) => error.code === 'BAD_MAGIC');
+  assert.throws(
+    () => scanOf([both]),
+    (error: { code: string }) => error.code === 'BAD_MAGIC',
+  );
   const rotten = damaged(damaged(whole, 40, Uint8Array.of(1)), BLOCK_SIZE + 40, Uint8Array.of(1));
-  assert.throws(() => scanOf([rotten]), (error: { code: string }) => error.code === 'BAD_CHECKSUM');
+  assert.throws(
+    () => scanOf([rotten]),
+    (error: { code: string }) => error.code === 'BAD_CHECKSUM',
+  );
   const foreign = openLog([other, whole.clone()], memory);
   assert.equal(foreign.copyErrors, [undefined, undefined]);
   const twice = openLog([whole, whole.clone()], memory);

@@ -22,7 +22,10 @@ export function newMemory(flushBytesMax = FLUSH_BYTES): LogMemory {
   return new LogMemory(arena, kernels, flushBytesMax);
 }
 
-export function newNvram(sizeBytes: number, options: Partial<MemoryNvramOptions> = {}): MemoryNvram {
+export function newNvram(
+  sizeBytes: number,
+  options: Partial<MemoryNvramOptions> = {},
+): MemoryNvram {
   return new MemoryNvram({ sizeBytes, isCrashable: true, ...options });
 }
 
