@@ -16,9 +16,9 @@ import { addRollback } from './commands/rollback.ts';
 import { addSnapshot } from './commands/snapshot.ts';
 import { addStatus } from './commands/status.ts';
 import { addVerify } from './commands/verify.ts';
-import { EXIT, ReaderGoneError, failureOf } from './failure.ts';
-import { Shell } from './shell.ts';
+import { EXIT, failureOf, ReaderGoneError } from './failure.ts';
 import type { World } from './shell.ts';
+import { Shell } from './shell.ts';
 
 const VERBS = [
   addCreate,
@@ -44,11 +44,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 damage found, 4 volume unavailable or loc
 130 interrupted.`;
 
 /** Runs one invocation (arguments without node and script); returns the exit code. */
-export async function run(
-  argv: readonly string[],
-  world: World,
-  version: string,
-): Promise<number> {
+export async function run(argv: readonly string[], world: World, version: string): Promise<number> {
   const shell = new Shell(world);
   // Usage errors come before a verb is known.
   if (argv.includes('--json')) shell.out.useJson();

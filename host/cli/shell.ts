@@ -1,11 +1,10 @@
 // What every command is given: the world outside (streams, the engine, the wish to stop), and the
 // few things that all of them do alike.
 
-import { Argument, Option } from 'commander';
 import type { Command } from 'commander';
-
-import { Output } from './output.ts';
+import { Argument, Option } from 'commander';
 import type { Colors, OutputStream } from './output.ts';
+import { Output } from './output.ts';
 import type { CliVolume, Engine, OpenOptions } from './volume-face.ts';
 
 export interface World {

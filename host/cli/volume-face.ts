@@ -68,11 +68,7 @@ export interface TreeFs {
   readdir(path: string, options: { withFileTypes: true }): Promise<readonly TreeEntry[]>;
   readlink(path: string): Promise<string>;
   open(path: string, flags: string, mode?: number): Promise<TreeHandle>;
-  writeFile(
-    path: string,
-    data: Uint8Array,
-    options: { flag: string; mode: number },
-  ): Promise<void>;
+  writeFile(path: string, data: Uint8Array, options: { flag: string; mode: number }): Promise<void>;
   mkdir(path: string, options: { mode?: number; recursive?: boolean }): Promise<unknown>;
   symlink(content: string, path: string): Promise<void>;
   link(existing: string, path: string): Promise<void>;
@@ -150,7 +146,8 @@ export interface VolumeStatus {
   readonly warnings: readonly string[];
 }
 
-/** One inconsistency. `kind` is from the list in host/filesystem's verify, such as "leaked-block". */
+/** One inconsistency. `kind` is from the list in host/filesystem's verify, such as "leaked-block".
+ *  */
 export interface VerifyProblem {
   readonly kind: string;
   readonly message: string;

@@ -1,5 +1,6 @@
-// The main job is told on a fake volume: it must end well where all is well, name what differs where
-// something was lost, and leave nothing behind. What `npm start` claims is only worth what it checks.
+// The main job is told on a fake volume: it must end well where all is well, name what differs
+// where something was lost, and leave nothing behind. What `npm start` claims is only worth what it
+// checks.
 
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -95,16 +96,19 @@ story('names an acknowledged file that was lost', async () => {
   assert.match(failures[0] as string, /lost: 7;/);
 });
 
-story('names an acknowledged file that is not what was written, and a change that is lost', async () => {
-  const engine = spoiled((_volume, where) => {
-    fs.appendFileSync(join(where, 'files/inbox/000008'), 'x');
-    fs.rmSync(join(where, 'files/added/file-3'));
-  });
-  const { failures } = await tell(engine);
-  assert.is(failures.length, 2);
-  assert.match(failures[0] as string, /not equal: 8$/);
-  assert.match(failures[1] as string, /added\/file-3/);
-});
+story(
+  'names an acknowledged file that is not what was written, and a change that is lost',
+  async () => {
+    const engine = spoiled((_volume, where) => {
+      fs.appendFileSync(join(where, 'files/inbox/000008'), 'x');
+      fs.rmSync(join(where, 'files/added/file-3'));
+    });
+    const { failures } = await tell(engine);
+    assert.is(failures.length, 2);
+    assert.match(failures[0] as string, /not equal: 8$/);
+    assert.match(failures[1] as string, /added\/file-3/);
+  },
+);
 
 story('names what differs in the snapshot, and problems of verify', async () => {
   const engine = spoiled((volume, where) => {
@@ -124,7 +128,10 @@ story('names what differs in the snapshot, and problems of verify', async () => 
     });
   });
   const { failures } = await tell(engine);
-  assert.ok(failures.some((text) => /sub\/file-31: content/.test(text)), failures.join('\n'));
+  assert.ok(
+    failures.some((text) => /sub\/file-31: content/.test(text)),
+    failures.join('\n'),
+  );
   assert.ok(failures.some((text) => /monday differs from the original/.test(text)));
   assert.ok(failures.some((text) => /1 problem in .*block 7 is used by nothing/.test(text)));
 });
@@ -134,7 +141,12 @@ const input = suite('input');
 input('takes packages by name, each that fits', async () => {
   const directory = fs.mkdtempSync(join(tmpdir(), 'waferfs-input-'));
   try {
-    for (const [name, size] of [['b', 100_000_000], ['c', 100_000_000], ['a', 10], ['d', 20]]) {
+    for (const [name, size] of [
+      ['b', 100_000_000],
+      ['c', 100_000_000],
+      ['a', 10],
+      ['d', 20],
+    ]) {
       fs.mkdirSync(join(directory, name as string));
       const file = join(directory, name as string, 'f');
       fs.writeFileSync(file, '');
@@ -142,7 +154,10 @@ input('takes packages by name, each that fits', async () => {
     }
     fs.mkdirSync(join(directory, '.bin'));
     const chosen = await chooseInput(undefined, directory);
-    assert.equal(chosen.items.map((item) => item.as), ['a', 'b', 'd']);
+    assert.equal(
+      chosen.items.map((item) => item.as),
+      ['a', 'b', 'd'],
+    );
     assert.equal(chosen.left, ['c']);
     assert.is(chosen.files, 3);
     assert.is(chosen.bytes, 100_000_030);

@@ -3,8 +3,8 @@
 // snapshots/NAME/. Faults are put into volume.json by the tests.
 
 import fs from 'node:fs';
-import { lstat, open, readdir, readlink } from 'node:fs/promises';
 import * as host from 'node:fs/promises';
+import { lstat, open, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { FsError, StorageError } from '../../host/base/errors.ts';
@@ -254,9 +254,7 @@ class FakeVolume implements CliVolume {
       if (!state.disks.some((disk) => disk.name === name)) {
         throw new StorageError('INVALID_ARGUMENT', `there is no disk ${name}`);
       }
-      state.disks = state.disks.map((disk) =>
-        disk.name === name ? { ...disk, state: to } : disk,
-      );
+      state.disks = state.disks.map((disk) => (disk.name === name ? { ...disk, state: to } : disk));
     });
   }
 

@@ -1,6 +1,6 @@
 // Makes a tree of everything that file trees can hold and tools trip over: for the round trips of
-// put and get, small in the unit tests, 20,000 files in the acceptance test. Everything follows from
-// the seed.
+// put and get, small in the unit tests, 20,000 files in the acceptance test. Everything follows
+// from the seed.
 
 import fs from 'node:fs';
 import { join } from 'node:path';

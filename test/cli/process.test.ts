@@ -1,5 +1,5 @@
-// The program as a process: signals, a reader that goes away, and that help loads no engine. A shell
-// sees exit codes and half-closed pipes that no test within a process can see.
+// The program as a process: signals, a reader that goes away, and that help loads no engine. A
+// shell sees exit codes and half-closed pipes that no test within a process can see.
 
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';

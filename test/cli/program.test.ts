@@ -1,5 +1,6 @@
-// Every verb is run on a fake volume: what it prints as JSON, line by line against a schema, what it
-// exits with, and what it changes. Scripts live by these lines and codes, so they are pinned here.
+// Every verb is run on a fake volume: what it prints as JSON, line by line against a schema, what
+// it exits with, and what it changes. Scripts live by these lines and codes, so they are pinned
+// here.
 
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -96,7 +97,8 @@ function matches(line: unknown, schema: string): void {
   }
 }
 
-const DISK = 'name:string file:string uuid:uuid role:string state:string sizeBytes:number lengthBytes:number';
+const DISK =
+  'name:string file:string uuid:uuid role:string state:string sizeBytes:number lengthBytes:number';
 const DRY = 'volume:string dryRun:boolean';
 const COUNTS =
   'files:number directories:number symlinks:number hardLinks:number bytes:number ' +
@@ -228,14 +230,16 @@ const CASES: Readonly<Record<string, Case>> = {
     items: 1,
     item: 'kind:string message:string vbn:number? ino:number? path:string? snapshot:string?',
     result:
-      'volume:string problems:number blocks:number inodes:number directories:number snapshots:number',
+      'volume:string problems:number blocks:number inodes:number directories:number ' +
+      'snapshots:number',
     code: 3,
   },
   inspect: {
     argv: (where) => ['inspect', where],
     items: 3,
     item:
-      'structure:string file:string offsetBytes:number vbn:number? ino:number? fields:[] problems:[]',
+      'structure:string file:string offsetBytes:number vbn:number? ino:number? fields:[] ' +
+      'problems:[]',
     result: 'where:string structures:number problems:number',
   },
 };
@@ -278,7 +282,9 @@ json(
   'the disks of a status are as those of disk list',
   withVolume(async (where) => {
     const { lines } = await wafer(['status', where, '--json']);
-    for (const disk of lines[0]?.disks as unknown[]) matches(disk, DISK);
+    const disks = lines[0]?.disks as unknown[] | undefined;
+    assert.is(disks?.length, 3);
+    for (const disk of disks ?? []) matches(disk, DISK);
   }),
 );
 

@@ -1,22 +1,22 @@
-// Trees of everything awkward go from the host into a volume and out again, and must be equal; names
-// and links that lead out of the target must be refused. Import and export are what users trust with
-// their data, and what an attacker who made the volume aims at.
+// Trees of everything awkward go from the host into a volume and out again, and must be equal;
+// names and links that lead out of the target must be refused. Import and export are what users
+// trust with their data, and what an attacker who made the volume aims at.
 
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { execFileSync } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
 import { compareTrees } from '../../host/cli/transfer/compare.ts';
 import { copyTrees } from '../../host/cli/transfer/copy.ts';
 import { fsSide } from '../../host/cli/transfer/fs-side.ts';
-import { HOLE_BLOCK_SIZE, dataRuns } from '../../host/cli/transfer/holes.ts';
+import { dataRuns, HOLE_BLOCK_SIZE } from '../../host/cli/transfer/holes.ts';
 import { hostSide } from '../../host/cli/transfer/host-side.ts';
-import { childPath } from '../../host/cli/transfer/side.ts';
 import type { Side } from '../../host/cli/transfer/side.ts';
+import { childPath } from '../../host/cli/transfer/side.ts';
 import { fakeTree } from './fake-volume.ts';
 import { makeNastyTree, removeTree } from './nasty-tree.ts';
 
@@ -305,7 +305,10 @@ failures(
     });
     const before = fs.readdirSync('/proc/self/fd').length;
     const copying = copyTrees(hostSide(), [{ path: original, as: 't' }], fsSide(tree), '/');
-    const error = await copying.then(() => undefined, (reason: unknown) => reason);
+    const error = await copying.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
     assert.is((error as { code: string }).code, 'ENOSPC');
     assert.is(fs.readdirSync('/proc/self/fd').length, before);
   }),
@@ -324,7 +327,10 @@ failures(
         if (files >= 20) controller.abort(new Error('enough'));
       },
     });
-    const error = await copying.then(() => undefined, (reason: unknown) => reason);
+    const error = await copying.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
     assert.is((error as Error).message, 'enough');
   }),
 );

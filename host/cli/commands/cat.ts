@@ -3,8 +3,8 @@
 import type { Command } from 'commander';
 
 import { FsError } from '../../base/errors.ts';
-import { addVolumeVerb, openOptions } from '../shell.ts';
 import type { Shell, VolumeFlags } from '../shell.ts';
+import { addVolumeVerb, openOptions } from '../shell.ts';
 import type { TreeFs } from '../volume-face.ts';
 import { oneVolume, withImage } from './image.ts';
 

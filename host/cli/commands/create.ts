@@ -1,12 +1,12 @@
 // wafer create VOLUME --size 10GiB [--disks 6] [--raid raid4] [--spares 1] [--log-size 64MiB]
 
 import { existsSync } from 'node:fs';
-import { Option } from 'commander';
 import type { Command } from 'commander';
+import { Option } from 'commander';
 
 import { FsError } from '../../base/errors.ts';
-import { addVerb, dryRunOption, volumeArgument } from '../shell.ts';
 import type { Shell } from '../shell.ts';
+import { addVerb, dryRunOption, volumeArgument } from '../shell.ts';
 import { formatCounted, formatSize, parseCount, parseSize } from '../text.ts';
 import type { CreateOptions, RaidKind } from '../volume-face.ts';
 
@@ -27,9 +27,10 @@ export function addCreate(program: Command, shell: Shell): void {
     .requiredOption('--size <size>', 'usable space, parity excluded, such as 10GiB')
     .option('--disks <count>', 'number of disks', '1')
     .addOption(
-      new Option('--raid <kind>', 'redundancy (by default what the number of disks allows)').choices(
-        ['none', 'raid4', 'dp'],
-      ),
+      new Option(
+        '--raid <kind>',
+        'redundancy (by default what the number of disks allows)',
+      ).choices(['none', 'raid4', 'dp']),
     )
     .option('--spares <count>', 'disks kept to replace failed ones')
     .option('--log-size <size>', 'size of the log (64MiB)')

@@ -3,8 +3,8 @@
 import type { Command } from 'commander';
 
 import { StorageError } from '../../base/errors.ts';
-import { addVolumeVerb, dryRunOption, openOptions, volumeArgument } from '../shell.ts';
 import type { Shell, VolumeFlags } from '../shell.ts';
+import { addVolumeVerb, dryRunOption, openOptions, volumeArgument } from '../shell.ts';
 import { formatCounted, formatSize } from '../text.ts';
 import type { CliVolume, DiskInfo } from '../volume-face.ts';
 

@@ -3,8 +3,8 @@
 import type { Command } from 'commander';
 
 import { parseAddress } from '../address.ts';
-import { addVolumeVerb, dryRunOption, openOptions } from '../shell.ts';
 import type { Shell, VolumeFlags } from '../shell.ts';
+import { addVolumeVerb, dryRunOption, openOptions } from '../shell.ts';
 import { withImage } from './image.ts';
 
 export function addGet(program: Command, shell: Shell): void {

@@ -1,8 +1,8 @@
 // The commands on files work on one image: the active file system of a volume, or a snapshot of it.
 
 import { StorageError } from '../../base/errors.ts';
-import { formatAddress, parseAddress } from '../address.ts';
 import type { Address } from '../address.ts';
+import { formatAddress, parseAddress } from '../address.ts';
 import type { Shell } from '../shell.ts';
 import type { CliVolume, OpenOptions, TreeFs } from '../volume-face.ts';
 

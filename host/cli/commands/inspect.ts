@@ -3,11 +3,11 @@
 import type { Command } from 'commander';
 
 import { EXIT } from '../failure.ts';
-import { addVerb } from '../shell.ts';
 import type { Shell } from '../shell.ts';
+import { addVerb } from '../shell.ts';
 import { formatCounted, parseCount } from '../text.ts';
 import { printableName } from '../transfer/names.ts';
-import type { InspectOptions, InspectedStructure } from '../volume-face.ts';
+import type { InspectedStructure, InspectOptions } from '../volume-face.ts';
 
 interface Flags {
   readonly vbn?: string;
@@ -29,8 +29,12 @@ export function addInspect(program: Command, shell: Shell): void {
 async function inspect(shell: Shell, where: string, flags: Flags): Promise<void> {
   const max = Number.MAX_SAFE_INTEGER;
   const options: InspectOptions = {
-    ...(flags.vbn === undefined ? {} : { vbn: parseCount(flags.vbn, { name: '--vbn', min: 0, max }) }),
-    ...(flags.ino === undefined ? {} : { ino: parseCount(flags.ino, { name: '--ino', min: 1, max }) }),
+    ...(flags.vbn === undefined
+      ? {}
+      : { vbn: parseCount(flags.vbn, { name: '--vbn', min: 0, max }) }),
+    ...(flags.ino === undefined
+      ? {}
+      : { ino: parseCount(flags.ino, { name: '--ino', min: 1, max }) }),
     ...(flags.log ? { log: true } : {}),
     ...(flags.all ? { all: true } : {}),
   };
@@ -58,7 +62,9 @@ function structureText(shell: Shell, found: InspectedStructure): string {
   const { bold, dim, red } = shell.out.colors;
   const width = Math.max(0, ...found.fields.map((field) => field.name.length));
   const fields = found.fields.map((field) => {
-    const place = dim(`${String(field.offsetBytes).padStart(5)} +${String(field.sizeBytes).padEnd(4)}`);
+    const place = dim(
+      `${String(field.offsetBytes).padStart(5)} +${String(field.sizeBytes).padEnd(4)}`,
+    );
     return `  ${place} ${field.name.padEnd(width)}  ${printableName(String(field.value))}`;
   });
   const where = dim(`${found.file} at byte ${found.offsetBytes}`);

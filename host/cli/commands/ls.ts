@@ -3,8 +3,8 @@
 import type { Command } from 'commander';
 
 import { StorageError } from '../../base/errors.ts';
-import { addVolumeVerb, openOptions } from '../shell.ts';
 import type { Shell, VolumeFlags } from '../shell.ts';
+import { addVolumeVerb, openOptions } from '../shell.ts';
 import { formatMode, isoTime } from '../text.ts';
 import { kindOf } from '../transfer/fs-side.ts';
 import { printableName } from '../transfer/names.ts';

@@ -3,8 +3,8 @@
 import type { Command } from 'commander';
 
 import { StorageError } from '../../base/errors.ts';
-import { addVolumeVerb, dryRunOption, openOptions } from '../shell.ts';
 import type { Shell, VolumeFlags } from '../shell.ts';
+import { addVolumeVerb, dryRunOption, openOptions } from '../shell.ts';
 import { oneVolume, withImage } from './image.ts';
 
 interface Flags extends VolumeFlags {

@@ -4,8 +4,8 @@ import type { Command } from 'commander';
 
 import { StorageError } from '../../base/errors.ts';
 import { formatAddress, parseAddress } from '../address.ts';
-import { addVolumeVerb, dryRunOption, openOptions } from '../shell.ts';
 import type { Shell, VolumeFlags } from '../shell.ts';
+import { addVolumeVerb, dryRunOption, openOptions } from '../shell.ts';
 import { withImage } from './image.ts';
 
 export function addPut(program: Command, shell: Shell): void {

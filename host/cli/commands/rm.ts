@@ -4,8 +4,8 @@ import type { Command } from 'commander';
 
 import { FsError, StorageError } from '../../base/errors.ts';
 import { lastName } from '../address.ts';
-import { addVolumeVerb, dryRunOption, openOptions } from '../shell.ts';
 import type { Shell, VolumeFlags } from '../shell.ts';
+import { addVolumeVerb, dryRunOption, openOptions } from '../shell.ts';
 import { formatCounted } from '../text.ts';
 import { errorCode } from '../transfer/side.ts';
 import type { TreeFs } from '../volume-face.ts';

@@ -4,8 +4,8 @@ import type { Command } from 'commander';
 
 import { FsError } from '../../base/errors.ts';
 import { checkName } from '../address.ts';
-import { addVolumeVerb, dryRunOption, openOptions, volumeArgument } from '../shell.ts';
 import type { Shell, VolumeFlags } from '../shell.ts';
+import { addVolumeVerb, dryRunOption, openOptions, volumeArgument } from '../shell.ts';
 import { formatDuration } from '../text.ts';
 import { findSnapshot } from './snapshot.ts';
 

@@ -4,8 +4,8 @@ import type { Command } from 'commander';
 
 import { FsError } from '../../base/errors.ts';
 import { checkName } from '../address.ts';
-import { addVolumeVerb, dryRunOption, openOptions, volumeArgument } from '../shell.ts';
 import type { Shell, VolumeFlags } from '../shell.ts';
+import { addVolumeVerb, dryRunOption, openOptions, volumeArgument } from '../shell.ts';
 import { formatSize, isoInstant } from '../text.ts';
 import type { CliVolume, SnapshotInfo } from '../volume-face.ts';
 
@@ -92,4 +92,3 @@ export async function findSnapshot(
 ): Promise<SnapshotInfo | undefined> {
   return (await volume.snapshots.list()).find((one) => one.name === name);
 }
-

@@ -1,9 +1,8 @@
 // wafer status VOLUME
 
 import type { Command } from 'commander';
-
-import { addVolumeVerb, openOptions, volumeArgument } from '../shell.ts';
 import type { Shell, VolumeFlags } from '../shell.ts';
+import { addVolumeVerb, openOptions, volumeArgument } from '../shell.ts';
 import { formatCount, formatCounted, formatSize, isoInstant } from '../text.ts';
 import type { VolumeStatus } from '../volume-face.ts';
 import { diskLine, diskText } from './disk.ts';

@@ -1,10 +1,10 @@
 // What `put` and `get` have in common: running the copy, telling of it, and its end.
 
-import type { Shell } from '../shell.ts';
 import { EXIT, failureOf } from '../failure.ts';
+import type { Shell } from '../shell.ts';
 import { formatCounted, formatDuration, formatSize } from '../text.ts';
-import { copyTrees } from '../transfer/copy.ts';
 import type { CopyProblem, CopyResult } from '../transfer/copy.ts';
+import { copyTrees } from '../transfer/copy.ts';
 import type { CopyPlan } from '../transfer/plan.ts';
 import type { Side } from '../transfer/side.ts';
 

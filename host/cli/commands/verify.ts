@@ -3,10 +3,10 @@
 import type { Command } from 'commander';
 
 import { EXIT } from '../failure.ts';
-import { addVolumeVerb, openOptions, volumeArgument } from '../shell.ts';
 import type { Shell, VolumeFlags } from '../shell.ts';
-import { printableName } from '../transfer/names.ts';
+import { addVolumeVerb, openOptions, volumeArgument } from '../shell.ts';
 import { formatCount, formatCounted } from '../text.ts';
+import { printableName } from '../transfer/names.ts';
 
 export function addVerify(program: Command, shell: Shell): void {
   addVolumeVerb(program, 'verify', 'check every structure and block of a volume; change nothing')

@@ -42,7 +42,10 @@ export function writeAndKill(world: World, where: string, count: number): Promis
     });
     child.on('close', () => {
       world.signal.removeEventListener('abort', kill);
-      resolve({ acknowledged, complaint: isKilled ? undefined : complaint || 'it ended by itself' });
+      resolve({
+        acknowledged,
+        complaint: isKilled ? undefined : complaint || 'it ended by itself',
+      });
     });
   });
 }

@@ -7,7 +7,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import pc from 'picocolors';
 
 import { StorageError } from '../../base/errors.ts';
-import { EXIT, InterruptedError, failureOf } from '../failure.ts';
+import { EXIT, failureOf, InterruptedError } from '../failure.ts';
 import type { Engine } from '../volume-face.ts';
 import { chooseInput } from './input.ts';
 import { Stage } from './stage.ts';

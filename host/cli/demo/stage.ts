@@ -1,8 +1,8 @@
 // How the story looks: chapters with what was done and how long it took, a bar while it lasts (on a
 // terminal), a table at the end.
 
-import { barText } from '../output.ts';
 import type { Colors, OutputStream, Progress } from '../output.ts';
+import { barText } from '../output.ts';
 
 const CLEAR_LINE = '\r\u001b[K';
 const BAR_MS = 80;

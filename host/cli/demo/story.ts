@@ -1,13 +1,13 @@
-// The main job, told in chapters. Each does something real to a volume and checks it against what is
-// known from outside of it: the original tree on the host, and what a killed child had reported over
-// a pipe. Whatever differs is a failure, and is named.
+// The main job, told in chapters. Each does something real to a volume and checks it against what
+// is known from outside of it: the original tree on the host, and what a killed child had reported
+// over a pipe. Whatever differs is a failure, and is named.
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { formatCount, formatCounted, formatDuration, formatSize } from '../text.ts';
-import { compareTrees } from '../transfer/compare.ts';
 import type { TreeRoot } from '../transfer/compare.ts';
+import { compareTrees } from '../transfer/compare.ts';
 import { copyTrees } from '../transfer/copy.ts';
 import { fsSide } from '../transfer/fs-side.ts';
 import { hostSide } from '../transfer/host-side.ts';
@@ -16,7 +16,7 @@ import type { CliVolume, TreeFs, VolumeStats } from '../volume-face.ts';
 import { ChangedFiles } from './changes.ts';
 import type { Input, InputItem } from './input.ts';
 import { writeAndKill } from './kill.ts';
-import { INBOX, holds, inboxPath, payload } from './payload.ts';
+import { holds, INBOX, inboxPath, payload } from './payload.ts';
 import type { World } from './world.ts';
 
 const DISKS = 6;
@@ -105,8 +105,8 @@ export class Story {
     const { stage, engine } = this.#world;
     stage.chapter(
       'Six disks, one volume',
-      'Each disk is a file. Parity covers the loss of any one of them; a log beside them makes each ' +
-        'call durable before it is acknowledged.',
+      'Each disk is a file. Parity covers the loss of any one of them; a log beside them makes ' +
+        'each call durable before it is acknowledged.',
     );
     const sizeBytes = Math.max(SIZE_MIN, Math.ceil((4 * this.#input.bytes) / 4096) * 4096);
     const [volume, ms] = await this.#timed(() =>
@@ -123,8 +123,8 @@ export class Story {
     const { stage, isRoot, signal } = this.#world;
     stage.chapter(
       'The tree goes in',
-      'Many files are in flight at once, so that the log commits them in groups and the disks get ' +
-        'whole stripes.',
+      'Many files are in flight at once, so that the log commits them in groups and the disks ' +
+        'get whole stripes.',
     );
     const fs = this.#open.fs.promises;
     await fs.mkdir(TREE, { mode: 0o755 });
@@ -152,8 +152,8 @@ export class Story {
     const { stage } = this.#world;
     stage.chapter(
       'A snapshot',
-      'Nothing is copied: live blocks are never overwritten, so that keeping an image costs nothing ' +
-        'but to remember its root.',
+      'Nothing is copied: live blocks are never overwritten, so that keeping an image costs ' +
+        'nothing but to remember its root.',
     );
     const [, first] = await this.#timed(() => this.#open.snapshots.create(SNAPSHOT));
     const [, second] = await this.#timed(() => this.#open.snapshots.create('monday-again'));
@@ -180,8 +180,8 @@ export class Story {
     const count = KILL_MIN + this.#world.random(KILL_MAX - KILL_MIN);
     stage.chapter(
       'kill -9 in the middle of writing',
-      'Another process writes numbered files, sixteen at a time, and reports over a pipe each one ' +
-        'that the volume has acknowledged. Then it is killed, and we look.',
+      'Another process writes numbered files, sixteen at a time, and reports over a pipe each ' +
+        'one that the volume has acknowledged. Then it is killed, and we look.',
     );
     this.#collect();
     await this.#open.close();
@@ -305,7 +305,8 @@ export class Story {
       }),
     );
     const checked =
-      `${formatCounted(report.blockCount, 'block')}, ${formatCounted(report.inodeCount, 'inode')}, ` +
+      `${formatCounted(report.blockCount, 'block')}, ` +
+      `${formatCounted(report.inodeCount, 'inode')}, ` +
       `${formatCounted(report.snapshotCount, 'snapshot')} in ${formatDuration(ms)}`;
     stage.check(
       report.problemCount === 0,

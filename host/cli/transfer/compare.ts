@@ -4,8 +4,8 @@
 
 import { BufferPool, PIECE_SIZE } from './content.ts';
 import { printableName } from './names.ts';
-import { childPath, floorMicroseconds } from './side.ts';
 import type { Attributes, Entry, Place, Side, SourceFile } from './side.ts';
+import { childPath, floorMicroseconds } from './side.ts';
 
 const DIFFERENCES_MAX = 100;
 const ENTRIES_IN_FLIGHT = 16;
@@ -103,11 +103,7 @@ class TreeCompare {
       const b = await enterSteps(this.#b, names);
       try {
         if (names.length === 0) await this.#attributes('.', childPath(a, '.'), childPath(b, '.'));
-        const common = this.#common(
-          names,
-          await this.#a.side.list(a),
-          await this.#b.side.list(b),
-        );
+        const common = this.#common(names, await this.#a.side.list(a), await this.#b.side.list(b));
         await this.#lanes(names, common, a, b);
         return common
           .filter((entry) => entry.kind === 'directory')

@@ -1,5 +1,5 @@
-// A file's content on its way: small files in one read and one write, large ones in pieces of 1 MiB,
-// several at a time, so that reading one overlaps with writing another. Zeros become holes.
+// A file's content on its way: small files in one read and one write, large ones in pieces of 1
+// MiB, several at a time, so that reading one overlaps with writing another. Zeros become holes.
 
 import { dataRuns } from './holes.ts';
 import type { CarryOptions, Side, SourceFile, TargetFile } from './side.ts';

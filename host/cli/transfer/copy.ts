@@ -5,14 +5,14 @@
 // deepest first, so that few directories are open at once. A directory is made for its owner alone,
 // and gets its attributes, times last, when the last entry below it is done.
 //
-// What fails for one entry (a file that vanished, a name without permission) is reported and counted
-// and the rest goes on; what fails for the whole side (no space, a volume that failed) ends the
-// transfer. A file that could not be copied completely is removed from the target.
+// What fails for one entry (a file that vanished, a name without permission) is reported and
+// counted and the rest goes on; what fails for the whole side (no space, a volume that failed) ends
+// the transfer. A file that could not be copied completely is removed from the target.
 
-import { BufferPool, PIECE_SIZE, copyContent } from './content.ts';
+import { BufferPool, copyContent, PIECE_SIZE } from './content.ts';
 import { isPlainName, printableName } from './names.ts';
-import { childPath, errorCode } from './side.ts';
 import type { Attributes, CarryOptions, Entry, Place, Side } from './side.ts';
+import { childPath, errorCode } from './side.ts';
 
 export const ENTRIES_IN_FLIGHT = 32;
 /** Directories entered at one time, beyond which only what is under way goes on. */
@@ -24,10 +24,12 @@ const PROBLEMS_MAX = 100;
 const BUFFER_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Codes that are about one entry; every other ends the transfer. */
-const ENTRY_CODES = new Set([
-  'EACCES EBADNAME EBUSY EEXIST EFBIG EILSEQ EINVAL EIO EISDIR ELOOP EMLINK ENAMETOOLONG ENODATA',
-  'ENOENT ENOTDIR ENOTEMPTY ENXIO EOPNOTSUPP ENOTSUP EPERM ETXTBSY EXDEV BAD_CHECKSUM BAD_MAGIC',
-].flatMap((line) => line.split(' ')));
+const ENTRY_CODES = new Set(
+  [
+    'EACCES EBADNAME EBUSY EEXIST EFBIG EILSEQ EINVAL EIO EISDIR ELOOP EMLINK ENAMETOOLONG ENODATA',
+    'ENOENT ENOTDIR ENOTEMPTY ENXIO EOPNOTSUPP ENOTSUP EPERM ETXTBSY EXDEV BAD_CHECKSUM BAD_MAGIC',
+  ].flatMap((line) => line.split(' ')),
+);
 
 export interface CopyItem {
   readonly path: string;
@@ -409,8 +411,8 @@ class TreeCopy {
     this.#count.symlinks++;
   }
 
-  /** Runs `make`; where the name is taken by anything but a directory, that is removed first. (Never
-   *  written over: it may be a link to something outside of the target.) */
+  /** Runs `make`; where the name is taken by anything but a directory, that is removed first.
+   *  (Never written over: it may be a link to something outside of the target.) */
   async #replacing(path: string, make: () => Promise<void>): Promise<void> {
     try {
       await make();

@@ -4,7 +4,6 @@
 
 import type { Instant } from '../../base/units.ts';
 import type { TreeAttributes, TreeFs, TreeHandle, TreeStats } from '../volume-face.ts';
-import { childPath, utimesText } from './side.ts';
 import type {
   Attributes,
   CarryOptions,
@@ -15,6 +14,7 @@ import type {
   SourceFile,
   TargetFile,
 } from './side.ts';
+import { childPath, utimesText } from './side.ts';
 
 export function fsSide(fs: TreeFs): Side {
   return new FsSide(fs);

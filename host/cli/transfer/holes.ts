@@ -11,8 +11,8 @@ export interface DataRun {
   readonly end: number;
 }
 
-/** The parts of `view`, which lies at a multiple of 4 KiB in its file, that are not holes. A shorter
- *  last block is always data. */
+/** The parts of `view`, which lies at a multiple of 4 KiB in its file, that are not holes. A
+ *  shorter last block is always data. */
 export function dataRuns(view: Buffer): DataRun[] {
   const runs: DataRun[] = [];
   let start = -1;

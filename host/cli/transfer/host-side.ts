@@ -4,19 +4,18 @@
 // /proc/self/fd/N/name: Node's openat. Whoever renames or replaces with a symbolic link a directory
 // that we are in, does not move us; every file is created with O_EXCL and every directory entered
 // with O_NOFOLLOW, so that nothing outside of the target can be written. Paths stay short besides,
-// however deep the tree. Without /proc a Place is its path, its directory's identity is taken when it is
-// entered, and compared before each name in it is used (SteppedPlace): that closes the window up
-// to the time between two system calls.
+// however deep the tree. Without /proc a Place is its path, its directory's identity is taken when
+// it is entered, and compared before each name in it is used (SteppedPlace): that closes the window
+// up to the time between two system calls.
 //
 // Calls in microseconds (open, fstat, small reads and writes in the page cache) are synchronous: a
-// trip through libuv's threads costs ten times as much (PERFORMANCE, "Storage from Node"). Pieces of
-// 256 KiB and more go through the threads, so that they overlap with the volume's work.
+// trip through libuv's threads costs ten times as much (PERFORMANCE, "Storage from Node"). Pieces
+// of 256 KiB and more go through the threads, so that they overlap with the volume's work.
 
 import fs from 'node:fs';
 import { promisify } from 'node:util';
 
 import { attributesOf, kindOf } from './fs-side.ts';
-import { childPath, errorCode, utimesText } from './side.ts';
 import type {
   Attributes,
   CarryOptions,
@@ -26,6 +25,7 @@ import type {
   SourceFile,
   TargetFile,
 } from './side.ts';
+import { childPath, errorCode, utimesText } from './side.ts';
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = fs.constants;
 /** From this size on reads and writes leave the calling thread. */
@@ -48,7 +48,8 @@ const writeLater = promisify(fs.write) as (
   position: number,
 ) => Promise<{ bytesWritten: number }>;
 
-/** The host's file system. `procFs: false` leaves /proc out, for systems without (and for tests). */
+/** The host's file system. `procFs: false` leaves /proc out, for systems without (and for tests).
+ *  */
 export function hostSide(options: { procFs?: boolean } = {}): Side {
   return new HostSide(options.procFs ?? hasProcFs());
 }

@@ -3,7 +3,9 @@
 
 /** Whether `name` is a plain entry name: not empty, not '.' or '..', no '/', no NUL. */
 export function isPlainName(name: string): boolean {
-  return name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0');
+  return (
+    name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0')
+  );
 }
 
 /** For a message: control characters and what terminals act upon made visible. */

@@ -95,9 +95,10 @@ export function childPath(place: Place, name: string): string {
   return path.endsWith('/') ? `${path}${name}` : `${path}/${name}`;
 }
 
-/** Microseconds since 1970, as text that node:fs takes as seconds and sets to this very microsecond.
- *  Text, because node:fs takes a negative number for "now"; half a microsecond away from zero,
- *  because what it hands on is a double (0.24 µs apart today) and is cut off towards zero. */
+/** Microseconds since 1970, as text that node:fs takes as seconds and sets to this very
+ *  microsecond. Text, because node:fs takes a negative number for "now"; half a microsecond away
+ *  from zero, because what it hands on is a double (0.24 µs apart today) and is cut off towards
+ *  zero. */
 export function utimesText(timeNs: bigint): string {
   const microseconds = Number(floorMicroseconds(timeNs));
   const half = microseconds < 0 ? -0.5 : 0.5;
