@@ -183,7 +183,7 @@ test('fuzz: decoders answer or throw typed errors, within the buffer', () => {
   console.log(`\nseed ${seed}: ${2 * count} inputs, ${whole} flushes still whole`);
 });
 
-test('fuzz: a scan of a mutated area ends with records of the log, a typed error, or damage', () => {
+test('fuzz: a scan of a mutated area gives records of the log, a typed error, or damage', () => {
   const prng = new SeededPrng(Number(process.env['SEED'] ?? 1));
   const size = LOG_HALVES_OFFSET + 2 * 8 * BLOCK_SIZE;
   const { nvrams, log } = create(2, size, memory);
