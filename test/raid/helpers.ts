@@ -265,7 +265,7 @@ export class Model {
     const next = new Map(this.live);
     for (const vbn of doomed) next.delete(vbn);
     this.images.set(this.cp + 1, next);
-    runSync(volume.flush());
+    if (this.prng.chance(0.5)) runSync(volume.flush());
     runSync(volume.writeRoot(stateOf(this.cp + 1), clock.now()));
     this.cp++;
     this.live = new Map(next);
