@@ -95,9 +95,9 @@ export type FsErrorCode = keyof typeof FS_ERRORS;
 export class FsError extends Error {
   readonly code: FsErrorCode;
   readonly errno: number;
-  syscall?: string;
-  path?: string;
-  dest?: string;
+  declare syscall?: string;
+  declare path?: string;
+  declare dest?: string;
 
   constructor(
     code: FsErrorCode,

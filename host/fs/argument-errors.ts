@@ -105,7 +105,9 @@ function inspect(value: unknown): string {
 function inspectObject(value: object | null): string {
   if (value === null) return 'null';
   const prefix = Array.isArray(value) ? '' : `${value.constructor?.name ?? 'Object'} `;
-  if (Array.isArray(value)) return value.length === 0 ? '[]' : `[ ${value.map(inspect).join(', ')} ]`;
+  if (Array.isArray(value)) {
+    return value.length === 0 ? '[]' : `[ ${value.map(inspect).join(', ')} ]`;
+  }
   if (ArrayBuffer.isView(value)) {
     const items = Array.from(value as Uint8Array);
     const name = prefix.trim();
@@ -131,7 +133,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 function quote(text: string): string {
-  const mark = !text.includes("'") ? "'" : !text.includes('"') ? '"' : !text.includes('`') ? '`' : "'";
+  const mark = ["'", '"', '`'].find((candidate) => !text.includes(candidate)) ?? "'";
   let body = '';
   for (const character of text) {
     const code = character.charCodeAt(0);

@@ -3,7 +3,13 @@
 
 import { FsError } from '../base/errors.ts';
 import type { Instant } from '../base/units.ts';
-import { abortError, invalidType, invalidValue, outOfRange, typeErrorWithCode } from './argument-errors.ts';
+import {
+  abortError,
+  invalidType,
+  invalidValue,
+  outOfRange,
+  typeErrorWithCode,
+} from './argument-errors.ts';
 import { encode, isEncoding } from './encoding.ts';
 import type { Encoding } from './encoding.ts';
 
@@ -136,7 +142,11 @@ export function checkAborted(signal: AbortSignal | undefined): void {
 }
 
 /** The bytes of a view, or of a text. */
-export function bytesOf(data: unknown, encoding: string | null | undefined, name = 'data'): Uint8Array {
+export function bytesOf(
+  data: unknown,
+  encoding: string | null | undefined,
+  name = 'data',
+): Uint8Array {
   if (data instanceof Uint8Array) return data;
   if (typeof data === 'string') return encode(data, encoding || 'utf8');
   return viewBytes(data, name);
@@ -171,7 +181,9 @@ export function checkTime(time: unknown, name = 'time'): Instant {
   if (typeof time === 'string' && Number(time) === Number(time) && time.trim() !== '') {
     return checkTime(Number(time), name);
   }
-  if (typeof time === 'number' && Number.isFinite(time)) return fromUnits(time, US_PER_SECOND, name);
+  if (typeof time === 'number' && Number.isFinite(time)) {
+    return fromUnits(time, US_PER_SECOND, name);
+  }
   if (typeof time === 'bigint') {
     let nanoseconds = time % NS_PER_SECOND;
     if (nanoseconds < 0n) nanoseconds += NS_PER_SECOND;

@@ -45,7 +45,9 @@ function toBigIntStats(attributes: Attributes): BigIntStats {
 }
 
 /** How `options` wants it. */
-export function statsMaker(options?: StatOptions | null): (from: Attributes) => Stats | BigIntStats {
+export function statsMaker(
+  options?: StatOptions | null,
+): (from: Attributes) => Stats | BigIntStats {
   return options?.bigint === true ? toBigIntStats : toStats;
 }
 

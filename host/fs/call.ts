@@ -1,7 +1,7 @@
-// One call of the face: a task of Operations under way, what makes its result out of the task's, and
-// where an error belongs (syscall and paths, which Operations does not know). The same Call is turned
-// into a promise or driven to its end in this turn; that is all the difference there is between
-// fs.promises.stat and fs.statSync. A task that is settled already costs no extra turn.
+// One call of the face: a task of Operations under way, what makes its result out of the task's,
+// and where an error belongs (syscall and paths, which Operations does not know). The same Call is
+// turned into a promise or driven to its end in this turn; that is all the difference there is
+// between fs.promises.stat and fs.statSync. A task that is settled already costs no extra turn.
 
 import { FsError, isFsError } from '../base/errors.ts';
 import type { FsErrorCode } from '../base/errors.ts';

@@ -70,8 +70,8 @@ function checkCopyOptions(options: CopyOptions | undefined): Checked {
   }
   if (checked.mode !== undefined) checkInteger(checked.mode, 'mode', 0, 7);
   if (checked.dereference && checked.verbatimSymlinks) {
-    const text = 'Option "dereference" cannot be used in combination with option "verbatimSymlinks"';
-    throw typeErrorWithCode('ERR_INCOMPATIBLE_OPTION_PAIR', text);
+    const text = 'cannot be used in combination with option "verbatimSymlinks"';
+    throw typeErrorWithCode('ERR_INCOMPATIBLE_OPTION_PAIR', `Option "dereference" ${text}`);
   }
   if (checked.filter !== undefined && typeof checked.filter !== 'function') {
     throw invalidType('options.filter', 'of type function', checked.filter);
@@ -79,8 +79,8 @@ function checkCopyOptions(options: CopyOptions | undefined): Checked {
   return checked;
 }
 
-/** A tree is walked with a stack of pairs; a directory's mode is set when it is made, but so that it
- *  can be filled, which here needs no permission at all. */
+/** A tree is walked with a stack of pairs; a directory's mode is set when it is made, but so that
+ *  it can be filled, which here needs no permission at all. */
 function* copySteps(context: FsContext, first: Pair, options: Checked): Step<void> {
   const { operations } = context;
   const stack: Pair[] = [first];
@@ -95,7 +95,10 @@ function* copySteps(context: FsContext, first: Pair, options: Checked): Step<voi
     if (pair === first) yield* makeParents(context, pair.dest);
     const kind = source.mode & S_IFMT;
     if (kind === S_IFDIR) {
-      if (!options.recursive) throw copyError('EISDIR', `${pair.source} is a directory (not copied)`, pair.source);
+      if (!options.recursive) {
+        const text = `${pair.source} is a directory (not copied)`;
+        throw copyError('EISDIR', text, pair.source);
+      }
       yield* copyDirectory(operations, pair, source, dest);
       for (const { name } of (yield* listEntries(context, pair.source)).reverse()) {
         stack.push({ source: joined(pair.source, name), dest: joined(pair.dest, name) });

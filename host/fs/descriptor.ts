@@ -1,7 +1,7 @@
-// Open files of the face: an OpenFile with a number and a position of its own, and the calls on it.
-// Calls that use the position run one after the other, in the order in which they were made, so that
-// each begins where the one before ended; calls with an explicit position wait for nobody. A file
-// opened for appending is always written at its end.
+// Open files of the face: an OpenFile with a number and a position of its own, and the calls on
+// it. Calls that use the position run one after the other, in the order in which they were made,
+// so that each begins where the one before ended; calls with an explicit position wait for nobody.
+// A file opened for appending is always written at its end.
 
 import type { Prng } from '../base/env.ts';
 import { FsError } from '../base/errors.ts';
@@ -13,8 +13,8 @@ import { errorWithCode } from './argument-errors.ts';
 import { at } from './call.ts';
 import { viewOf } from './transfer.ts';
 
-/** Numbers of open files start here: no host gives such a one, so a volume's number that is passed to
- *  the host's own fs by mistake is EBADF there and never another file. */
+/** Numbers of open files start here: no host gives such a one, so a volume's number that is passed
+ *  to the host's own fs by mistake is EBADF there and never another file. */
 export const FD_FIRST = 0x4000_0000;
 /** Open files of one VolumeFs; more is EMFILE. */
 export const FDS_MAX = 65_536;
@@ -103,35 +103,59 @@ export function readAt(
   target: Uint8Array,
   position: number | null,
 ): Task<number> {
-  if (position !== null) return operations.read(descriptor.file, target, position);
-  return inTurn(descriptor, function* () {
-    const task = operations.read(descriptor.file, target, descriptor.position);
-    const count = yield* wait(task.asIo());
-    descriptor.position += count;
-    return count;
-  });
+  const { file } = descriptor;
+  if (position !== null) return operations.read(file, target, position);
+  return moving(descriptor, () => operations.read(file, target, descriptor.position));
 }
 
 /** Writes all of `data`, likewise. */
 export function writeAt(
-  context: FsContext,
+  { operations }: FsContext,
   descriptor: Descriptor,
   data: Uint8Array,
   position: number | null,
 ): Task<number> {
-  if (position !== null) return context.operations.write(descriptor.file, data, position);
-  return inTurn(descriptor, () => writeOn(context, descriptor, data));
+  const { file } = descriptor;
+  if (position !== null) return operations.write(file, data, position);
+  if (file.append && file.readable) {
+    return inTurn(descriptor, () => appendSteps(operations, descriptor, data));
+  }
+  return moving(descriptor, () => operations.write(file, data, descriptor.position));
 }
 
-function* writeOn({ operations }: FsContext, descriptor: Descriptor, data: Uint8Array): Step<number> {
-  const { file } = descriptor;
-  const count = yield* wait(operations.write(file, data, descriptor.position).asIo());
-  descriptor.position += count;
-  if (file.append && file.readable) {
-    // Reading goes on behind what was written, and that is at the end.
-    const { sizeBytes } = yield* wait(operations.attributes({ file }).asIo());
-    descriptor.position = sizeBytes;
+/** One operation at the position, which moves by what it gives. Where nothing is under way before
+ *  it, the operation's own task is all there is. */
+function moving(descriptor: Descriptor, make: () => Task<number>): Task<number> {
+  if (descriptor.tail?.isSettled === false) {
+    return inTurn(descriptor, function* () {
+      const count = yield* wait(make().asIo());
+      descriptor.position += count;
+      return count;
+    });
   }
+  const task = make();
+  descriptor.tail = task;
+  // The first listener: the position has moved before anybody else hears of the end.
+  task.onSettled(() => {
+    try {
+      descriptor.position += task.driveSync();
+    } catch {
+      // Whoever made the call is told; the position stays.
+    }
+  });
+  return task;
+}
+
+/** Reading goes on behind what was appended, and that is at the end. */
+function* appendSteps(
+  operations: Operations,
+  descriptor: Descriptor,
+  data: Uint8Array,
+): Step<number> {
+  const { file } = descriptor;
+  const count = yield* wait(operations.write(file, data, 0).asIo());
+  const { sizeBytes } = yield* wait(operations.attributes({ file }).asIo());
+  descriptor.position = sizeBytes;
   return count;
 }
 

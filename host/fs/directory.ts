@@ -1,5 +1,5 @@
-// What opendir gives: a directory read entry by entry, as Node's Dir. It is read page by page, in no
-// promised order, without being held in memory; it stays readable while entries come and go.
+// What opendir gives: a directory read entry by entry, as Node's Dir. It is read page by page, in
+// no promised order, without being held in memory; it stays readable while entries come and go.
 
 import type { Step } from '../base/task.ts';
 import type { DirectoryCursor, OpenFile } from '../filesystem/operations.ts';

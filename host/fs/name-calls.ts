@@ -146,7 +146,11 @@ export function nameCalls(context: FsContext) {
 }
 
 /** Makes `path` and every missing directory on the way; gives the first one made. */
-function* mkdirAll({ operations }: FsContext, path: string, mode: number): Step<string | undefined> {
+function* mkdirAll(
+  { operations }: FsContext,
+  path: string,
+  mode: number,
+): Step<string | undefined> {
   const where = { syscall: 'mkdir', path };
   const whole = absolute(path, where);
   const names = whole.split('/').filter((name) => name !== '');
@@ -158,7 +162,8 @@ function* mkdirAll({ operations }: FsContext, path: string, mode: number): Step<
   for (let count = names.length; ; ) {
     const code = yield* attempted(operations.mkdir(prefix(count), mode), where, MKDIR_CODES);
     if (code === 'ENOENT') {
-      if (count - 1 <= known) throw new FsError(code, where);
+      // What is known to be there leads nowhere: a dangling link. The code is Node's.
+      if (count - 1 <= known) throw new FsError('ENOTDIR', { ...where, path: prefix(known) });
       count--;
       continue;
     }

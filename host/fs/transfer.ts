@@ -79,7 +79,8 @@ function checkedRead(
   return { buffer, target, position: positionOf(position) };
 }
 
-/** write(buffer, offset, length, position), write(buffer, options), write(text, position, encoding). */
+/** write(buffer, offset, length, position), write(buffer, options), write(text, position,
+ *  encoding). */
 export function writeTransfer(
   data: unknown,
   offsetOrOptions: unknown,

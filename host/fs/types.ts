@@ -1,6 +1,6 @@
-// The public shape of the face: what `volume.fs` is. It follows node:fs (files and directories), with
-// what a volume adds: times to the nanosecond (an Instant or a bigint for a TimeLike) and xattrs.
-// What is read comes as Buffer where the host has Buffer, else as Uint8Array.
+// The public shape of the face: what `volume.fs` is. It follows node:fs (files and directories),
+// with what a volume adds: times to the nanosecond (an Instant or a bigint for a TimeLike) and
+// xattrs. What is read comes as Buffer where the host has Buffer, else as Uint8Array.
 
 import type { Mode, PathLike, TimeLike, WriteData } from './arguments.ts';
 import type { StatOptions, XattrOptions } from './attribute-calls.ts';

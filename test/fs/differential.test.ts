@@ -1,7 +1,7 @@
-// Checks that thousands of calls give the same results, the same errors (code, number, text, syscall,
-// paths) and the same trees on node:fs in a temporary directory and on the face over the model.
-// It matters because programs written for node:fs must not notice the difference; and because the
-// model, the oracle of everything else, is held to a real kernel here.
+// Checks that thousands of calls give the same results, the same errors (code, number, text,
+// syscall, paths) and the same trees on node:fs in a temporary directory and on the face over the
+// model. It matters because programs written for node:fs must not notice the difference; and
+// because the model, the oracle of everything else, is held to a real kernel here.
 
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
@@ -11,19 +11,32 @@ import { listing, makeFixture, makeWorlds, outcome } from './worlds.ts';
 import type { AnyFs } from './worlds.ts';
 
 const worlds = makeWorlds();
+const BOTH = [worlds.real, worlds.ours];
 let caseNumber = 0;
+/** A fixture that no case has changed yet, and what it looks like. */
+let fixture: { root: string; pristine: string } | undefined;
 
-/** Runs the same thing in both worlds, each time on a fresh fixture; gives the difference, if any. */
-async function difference(what: string, run: Run): Promise<string[]> {
+function freshFixture(): { root: string; pristine: string } {
+  if (fixture !== undefined) return fixture;
   const root = `${worlds.root}/${caseNumber++}`;
+  for (const fs of BOTH) makeFixture(fs, root);
+  fixture = { root, pristine: listing(worlds.real, root) };
+  return fixture;
+}
+
+/** Runs the same thing in both worlds, each time on a fresh fixture; gives the difference, if any.
+ *  */
+async function difference(what: string, run: Run): Promise<string[]> {
+  const { root, pristine } = freshFixture();
   const at = (name: string) => (name === '' ? '' : `${root}/${name}`);
   const seen: string[] = [];
-  for (const fs of [worlds.real, worlds.ours]) {
-    makeFixture(fs, root);
+  for (const fs of BOTH) {
     const result = await outcome(() => run(fs, at));
-    seen.push(`${result}\n${listing(fs, root)}`);
-    fs.rmSync(root, { recursive: true });
+    const after = listing(fs, root);
+    if (after !== pristine) fixture = undefined;
+    seen.push(`${result}\n${after}`);
   }
+  if (fixture === undefined) for (const fs of BOTH) fs.rmSync(root, { recursive: true });
   if (seen[1] === seen[0]) return [];
   return [`${what.replaceAll(LONG, 'LONG')}\n  ours: ${seen[1]}\n  node: ${seen[0]}`];
 }
@@ -38,7 +51,7 @@ const TARGETS = [
   'file', 'empty', 'dir', 'hollow', 'link', 'dirlink', 'dangling', 'loop', 'slashlink', 'hard',
   'missing', 'missing/x', 'file/x', 'dir/inner', 'dirlink/inner', '', 'file/', 'dir/', 'link/',
   'dirlink/', 'dangling/', 'missing/', 'dir/.', 'dir/sub/..', 'file/..', '.', LONG, `dir/${LONG}`,
-  'loop/x', './/dir//inner', 'link/x',
+  'loop/x', './/dir//inner', 'link/x', 'dangling/x', 'dangling/x/y',
 ];
 
 const ONE_PATH: Record<string, Run> = {
@@ -112,11 +125,15 @@ const ONE_PATH: Record<string, Run> = {
   appendFileSync: (fs, at) => fs.appendFileSync(at('*'), 'sync'),
 };
 
+/** Here Node's sync and async forms differ from each other (ENOENT, ENOTDIR): ours are alike. */
+const DIFFERENT = ['mkdirSync -p dangling/x', 'mkdirSync -p dangling/x/y'];
+
 const onePath = suite('face: calls with one path as node:fs');
 for (const [name, run] of Object.entries(ONE_PATH)) {
   onePath(name, async () => {
     const found = [];
     for (const target of TARGETS) {
+      if (DIFFERENT.includes(`${name} ${target}`)) continue;
       const onTarget: Run = (fs, at) => run(fs, (path) => at(path === '*' ? target : path));
       found.push(...(await difference(`${name} ${target}`, onTarget)));
     }
@@ -137,9 +154,9 @@ const TO = [...FROM, 'new', 'new/', 'dir/new', 'dir/sub', 'dir/sub/new', 'hollow
 
 const DIRECTORIES = ['dir', 'hollow', 'dirlink', 'dir/', 'dirlink/', 'dir/.', 'dir/sub/..', '.'];
 
-/** Where both paths are wrong, which error comes first is nobody's promise: a name that is too long,
- *  and no name at all, are tried with good ones only. Node's copyFile of a directory empties the
- *  destination before it fails; ours does not (see below). */
+/** Where both paths are wrong, which error comes first is nobody's promise: a name that is too
+ *  long, and no name at all, are tried with good ones only. Node's copyFile of a directory empties
+ *  the destination before it fails; ours does not (see below). */
 function isComparable(call: string, from: string, to: string): boolean {
   const isOdd = (name: string) => name === '' || name.endsWith(LONG);
   const isGood = (name: string) => ['file', 'dir', 'new'].includes(name);
@@ -200,7 +217,8 @@ for (const method of ['rename', 'link', 'symlink', 'copyFile', 'cp']) {
   WRONG[`open flags ${index}`] = (fs, at) => fs.promises.open(at('missing'), flag);
   WRONG[`readFile flag ${index}`] = (fs, at) => fs.promises.readFile(at('missing'), { flag });
 });
-[5, true, Symbol('s'), { encoding: 'nope' }, 'nope', { signal: 5 }, 7n].forEach((options, index) => {
+const BAD_OPTIONS = [5, true, Symbol('s'), { encoding: 'nope' }, 'nope', { signal: 5 }, 7n];
+BAD_OPTIONS.forEach((options, index) => {
   for (const method of ['readFile', 'readdir', 'readlink', 'realpath']) {
     WRONG[`${method} options ${index}`] = (fs, at) => fs.promises[method](at('link'), options);
   }

@@ -1,6 +1,7 @@
-// Checks what node:fs cannot be compared with: exact times, xattrs, read-only images, calls under way
-// while others are made, sync calls among async ones. It matters because here the face promises more
-// than Node's, and the order of calls on one handle is what programs silently rely upon.
+// Checks what node:fs cannot be compared with: exact times, xattrs, read-only images, calls under
+// way while others are made, sync calls among async ones. It matters because here the face
+// promises more than Node's, and the order of calls on one handle is what programs silently rely
+// upon.
 
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
@@ -147,8 +148,13 @@ exact('dates of Stats are the same object each time, and may be set', () => {
 exact('wrong times', async () => {
   const fs = makeFs();
   fs.writeFileSync('/x', '');
-  const bad = [new Date(Number.NaN), { seconds: 1, nanoseconds: 1e9 }, { seconds: 0.5, nanoseconds: 0 },
-    2n ** 90n, 2 ** 60];
+  const bad = [
+    new Date(Number.NaN),
+    { seconds: 1, nanoseconds: 1e9 },
+    { seconds: 0.5, nanoseconds: 0 },
+    2n ** 90n,
+    2 ** 60,
+  ];
   for (const time of bad) {
     await assert.rejects(fs.promises.utimes('/x', time as never, 0), /ERR_|time/);
   }
@@ -195,7 +201,7 @@ exact('a read-only image refuses every change with EROFS', async () => {
   assert.equal(model.dump(), before);
 });
 
-exact('numbers of files are not the host’s, lowest first, EMFILE never loses one', async () => {
+exact('numbers of files are not those of the host, the lowest free first', async () => {
   const fs = makeFs();
   fs.writeFileSync('/x', '');
   const [a, b] = [fs.openSync('/x'), fs.openSync('/x')];

@@ -1,6 +1,6 @@
 // Checks that random sequences of calls, open files included, give the same outcomes and the same
-// trees on node:fs and on the face over the model. It matters because the model answers for what the
-// engine must do, in histories that nobody thought of.
+// trees on node:fs and on the face over the model. It matters because the model answers for what
+// the engine must do, in histories that nobody thought of.
 
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
@@ -81,11 +81,11 @@ class Sequence {
       () => [`realpath ${path}`, (fs) => fs.promises.realpath(path)],
       () => [`stat ${path}`, (fs) => fs.promises.stat(path)],
       () => [`readdir ${path}`, (fs) => fs.promises.readdir(path, { withFileTypes: true })],
-      () => [`open ${slot} ${path} ${flag}`, (fs, handles) => open(fs, handles, slot, path, flag)],
-      () => [`open ${slot} ${other} ${flag}`, (fs, handles) => open(fs, handles, slot, other, flag)],
+      () => [`open ${slot} ${path} ${flag}`, (fs, all) => open(fs, all, slot, path, flag)],
+      () => [`open ${slot} ${other} ${flag}`, (fs, all) => open(fs, all, slot, other, flag)],
       () => [`close ${slot}`, byHandle((handle) => handle.close())],
       () => [`write ${slot} ${position}`, byHandle((h) => h.write(data, 0, data.length, position))],
-      () => [`read ${slot} ${position}`, byHandle((h) => h.read(Buffer.alloc(size), 0, size, position))],
+      () => [`read ${slot} ${position}`, byHandle((h) => h.read(Buffer.alloc(size), { position }))],
       () => [`writev ${slot} ${position}`, byHandle((h) => h.writev([data, data], position))],
       () => [`ftruncate ${slot} ${size}`, byHandle((handle) => handle.truncate(size))],
       () => [`readFile ${slot}`, byHandle((handle) => handle.readFile())],

@@ -1,5 +1,5 @@
-// Short programs on a fixture (worlds.ts), told to any file system that is shaped as node:fs. What they
-// return must be the same everywhere.
+// Short programs on a fixture (worlds.ts), told to any file system that is shaped as node:fs. What
+// they return must be the same everywhere.
 
 import { outcome } from './worlds.ts';
 import type { AnyFs } from './worlds.ts';

@@ -1,6 +1,6 @@
-// Two worlds for the differential tests: node:fs in a temporary directory, and createFs on the model.
-// The same paths are valid in both (the volume has the temporary directory's path in it), so that
-// results and messages are compared as they are.
+// Two worlds for the differential tests: node:fs in a temporary directory, and createFs on the
+// model. The same paths are valid in both (the volume has the temporary directory's path in it),
+// so that results and messages are compared as they are.
 
 import * as nodeFs from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -53,7 +53,8 @@ const ERROR_KEYS = ['name', 'code', 'errno', 'syscall', 'message', 'path', 'dest
 
 /** A result or an error as text, without what differs between two file systems by nature. */
 export function shown(value: unknown): string {
-  return inspect(simplified(value), { depth: 6, sorted: true, maxStringLength: 500, maxArrayLength: 300 });
+  const limits = { depth: 6, maxStringLength: 500, maxArrayLength: 300 };
+  return inspect(simplified(value), { ...limits, sorted: true });
 }
 
 function simplified(value: unknown): unknown {
@@ -64,7 +65,8 @@ function simplified(value: unknown): unknown {
     );
   }
   if (ArrayBuffer.isView(value)) {
-    return { view: value.constructor.name, bytes: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1') };
+    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    return { view: value.constructor.name, bytes: bytes.toString('latin1') };
   }
   if (Array.isArray(value)) return value.map(simplified);
   if (typeof value !== 'object' || value === null) return value;

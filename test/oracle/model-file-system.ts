@@ -1,17 +1,18 @@
-// The oracle of the file system: Operations in the most naive way that is right. An inode is a plain
-// object in a Map, a directory is a Map of names, a file is a Map of 4 KiB blocks that are never
-// changed in place (so that a clone may share them). Nothing here is fast or durable.
+// The oracle of the file system: Operations in the most naive way that is right. An inode is a
+// plain object in a Map, a directory is a Map of names, a file is a Map of 4 KiB blocks that are
+// never changed in place (so that a clone may share them). Nothing here is fast or durable.
 //
 // What the letter of Operations leaves open is decided as Linux decides it:
 //   - directories have 2 + (number of subdirectories) links;
-//   - reads never change a time (no atime); creating sets all four; a change of a directory's entries
-//     sets its mtime and ctime; write of at least one byte, truncate (to the same size too) and an
-//     open that truncates set mtime and ctime; link, unlink, rename, change, xattrs set the inode's
-//     ctime; rename onto the same inode does nothing at all;
-//   - 'x/' and 'x/.' demand that x is a directory, and 'link/' follows the link when it is looked up,
-//     not when it is created, removed or renamed;
+//   - reads never change a time (no atime); creating sets all four; a change of a directory's
+//     entries sets its mtime and ctime; write of at least one byte, truncate (to the same size
+//     too) and an open that truncates set mtime and ctime; link, unlink, rename, change, xattrs
+//     set the inode's ctime; rename onto the same inode does nothing at all;
+//   - 'x/' and 'x/.' demand that x is a directory, and 'link/' follows the link when it is looked
+//     up, not when it is created, removed or renamed;
 //   - the order of checks is the kernel's, so that the code is the same where two would fit;
 //   - on a read-only image a call that would change something fails with EROFS after its lookups.
+//
 // Permissions are not checked: the caller is root. The clock is injected and read once a call.
 
 import { FsError } from '../../host/base/errors.ts';
@@ -37,8 +38,8 @@ import { digestTree, dumpTree } from './tree.ts';
 const BLOCK_SIZE = 4096;
 /** Files end at 2^53 - 1. */
 export const FILE_SIZE_MAX = Number.MAX_SAFE_INTEGER;
-/** Names and values of all xattrs of one file, each with 8 bytes of overhead: a bound that is surely
- *  beyond one block; workloads stay far below. */
+/** Names and values of all xattrs of one file, each with 8 bytes of overhead: a bound that is
+ *  surely beyond one block; workloads stay far below. */
 const XATTRS_SIZE_MAX = BLOCK_SIZE;
 const XATTR_NAME_SIZE_MAX = 255;
 const ROOT_INO = 1;

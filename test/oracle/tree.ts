@@ -1,5 +1,6 @@
-// A whole tree as plain data, taken through the interface Operations alone: so any file system can be
-// listed, hashed and compared with the model, and the listing itself is tested once for all of them.
+// A whole tree as plain data, taken through the interface Operations alone: so any file system can
+// be listed, hashed and compared with the model, and the listing itself is tested once for all of
+// them.
 
 import { createHash } from 'node:crypto';
 import { all, Task, wait } from '../../host/base/task.ts';
