@@ -15,8 +15,8 @@ import { FileNvram } from '../host/node/file-nvram.ts';
 import { SharedFile } from '../host/node/shared-file.ts';
 import { LogMemory } from '../host/nvlog/log-memory.ts';
 import { NvLog } from '../host/nvlog/nv-log.ts';
-import { BENCH_SEED, benchSize, runSuite } from './harness.ts';
 import type { BenchCase, BenchGroup } from './harness.ts';
+import { BENCH_SEED, benchSize, runSuite } from './harness.ts';
 
 const UUID = new Uint8Array(16);
 const ZERO = { low: 0, high: 0 };

@@ -8,11 +8,11 @@ import {
   LOG_HEADER_SIZE,
 } from '../../assembly/layout/log.ts';
 import { isStorageError, StorageError } from '../base/errors.ts';
-import { all, wait } from '../base/task.ts';
 import type { Io, Step } from '../base/task.ts';
+import { all, wait } from '../base/task.ts';
 import type { Nvram } from '../device/device.ts';
-import { decodeLogHeader, encodeLogHeader, isLogGeometry, LOG_FLUSHES_MIN } from '../format/log.ts';
 import type { LogHeader } from '../format/log.ts';
+import { decodeLogHeader, encodeLogHeader, isLogGeometry, LOG_FLUSHES_MIN } from '../format/log.ts';
 import { LogCopies } from './copies.ts';
 import type { LogMemory } from './log-memory.ts';
 

@@ -5,8 +5,8 @@
 import { LOG_HALVES_OFFSET } from '../../assembly/layout/log.ts';
 import { assert } from '../base/assert.ts';
 import { isStorageError } from '../base/errors.ts';
-import { isPromise, wait } from '../base/task.ts';
 import type { Io, Step } from '../base/task.ts';
+import { isPromise, wait } from '../base/task.ts';
 import type { Nvram } from '../device/device.ts';
 
 /** Faults tolerated are two at most, so copies three. */

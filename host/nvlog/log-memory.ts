@@ -8,8 +8,8 @@ import { assert } from '../base/assert.ts';
 import type { Address } from '../base/units.ts';
 import type { LogChecksums } from '../format/log.ts';
 import type { Arena } from '../kernels/arena.ts';
-import { CRC32C_TABLE_SIZE } from '../kernels/exports.ts';
 import type { KernelExports } from '../kernels/exports.ts';
+import { CRC32C_TABLE_SIZE } from '../kernels/exports.ts';
 
 const HASH_SIZE = 8;
 

@@ -36,20 +36,20 @@
 import { FLUSH_HEADER_SIZE, LOG_HALVES, RECORD_HEADER_SIZE } from '../../assembly/layout/log.ts';
 import { assert } from '../base/assert.ts';
 import { StorageError } from '../base/errors.ts';
-import { all, runSync, Task, wait } from '../base/task.ts';
 import type { Io, Step } from '../base/task.ts';
+import { all, runSync, Task, wait } from '../base/task.ts';
 import type { Nvram } from '../device/device.ts';
-import { flushBytesOf, LOG_FLUSHES_MIN, recordBytesOf } from '../format/log.ts';
 import type { Word64 } from '../format/log.ts';
-import { formatLog, openArea } from './area.ts';
+import { flushBytesOf, LOG_FLUSHES_MIN, recordBytesOf } from '../format/log.ts';
 import type { LogFormatOptions } from './area.ts';
-import { areaOffsetOf } from './copies.ts';
+import { formatLog, openArea } from './area.ts';
 import type { LogCopies } from './copies.ts';
+import { areaOffsetOf } from './copies.ts';
 import type { LogMemory } from './log-memory.ts';
-import { scanLog } from './scan.ts';
 import type { LogScan, LogScanRoot } from './scan.ts';
-import { StagingBuffer } from './staging.ts';
+import { scanLog } from './scan.ts';
 import type { LogBody } from './staging.ts';
+import { StagingBuffer } from './staging.ts';
 import { Waiters } from './waiters.ts';
 
 export interface LogHooks {

@@ -43,6 +43,7 @@ import {
 import { assert } from '../base/assert.ts';
 import type { Step } from '../base/task.ts';
 import type { Address } from '../base/units.ts';
+import type { FlushHeader, LogRecord, Word64 } from '../format/log.ts';
 import {
   decodeFlushHeader,
   decodeRecords,
@@ -50,9 +51,8 @@ import {
   isSameWord64,
   lastSequenceOf,
 } from '../format/log.ts';
-import type { FlushHeader, LogRecord, Word64 } from '../format/log.ts';
-import { areaOffsetOf } from './copies.ts';
 import type { LogCopies } from './copies.ts';
+import { areaOffsetOf } from './copies.ts';
 import type { LogMemory } from './log-memory.ts';
 
 /** More than the records of the flush that a crash can have hidden. */

@@ -5,8 +5,8 @@
 import { FLUSH_HEADER_SIZE, RECORD_HEADER_SIZE } from '../../assembly/layout/log.ts';
 import { assert } from '../base/assert.ts';
 import type { Address } from '../base/units.ts';
-import { encodeFlush, encodeRecord, flushBytesOf, recordBytesOf } from '../format/log.ts';
 import type { FlushHeader } from '../format/log.ts';
+import { encodeFlush, encodeRecord, flushBytesOf, recordBytesOf } from '../format/log.ts';
 import type { LogMemory } from './log-memory.ts';
 
 /** A body as parts to be put one after the other, or written in place: `write` is given the address

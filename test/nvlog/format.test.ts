@@ -18,6 +18,7 @@ import {
 import { isStorageError } from '../../host/base/errors.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
 import { runSync } from '../../host/base/task.ts';
+import type { FlushHeader, LogHeader } from '../../host/format/log.ts';
 import {
   decodeFlushHeader,
   decodeLogHeader,
@@ -27,7 +28,6 @@ import {
   encodeRecord,
   flushBytesOf,
 } from '../../host/format/log.ts';
-import type { FlushHeader, LogHeader } from '../../host/format/log.ts';
 import { append, create, FLUSH_BYTES, newMemory, openLog, rootOf, UUID, word } from './world.ts';
 
 const test = suite('log format');

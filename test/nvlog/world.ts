@@ -1,15 +1,15 @@
 // What the log's tests share: kernels, devices, a root to follow, and bodies that a sequence number
 // determines.
 
-import { MemoryNvram } from '../../host/device/memory-nvram.ts';
-import type { MemoryNvramOptions } from '../../host/device/memory-nvram.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
 import { runSync } from '../../host/base/task.ts';
+import type { MemoryNvramOptions } from '../../host/device/memory-nvram.ts';
+import { MemoryNvram } from '../../host/device/memory-nvram.ts';
 import type { Word64 } from '../../host/format/log.ts';
 import { createKernels } from '../../host/kernels/instantiate.ts';
 import { LogMemory } from '../../host/nvlog/log-memory.ts';
-import { NvLog } from '../../host/nvlog/nv-log.ts';
 import type { LogHooks, LogRoot } from '../../host/nvlog/nv-log.ts';
+import { NvLog } from '../../host/nvlog/nv-log.ts';
 import type { LogScan, LogScanRoot } from '../../host/nvlog/scan.ts';
 
 export const UUID = new Uint8Array(16).fill(7);
