@@ -1,6 +1,6 @@
-// Deterministic random numbers: tests, crash simulation and whatever must be repeatable from a seed.
-// xoshiro128** (Blackman and Vigna), seeded by splitmix32. Not for secrets. The functions take any
-// Prng, so that code which is given one by its environment uses the same helpers.
+// Deterministic random numbers: tests, crash simulation and whatever must be repeatable from a
+// seed. xoshiro128** (Blackman and Vigna), seeded by splitmix32. Not for secrets. The functions
+// take any Prng, so that code which is given one by its environment uses the same helpers.
 
 import { assert } from './assert.ts';
 import type { Prng } from './env.ts';

@@ -1,10 +1,10 @@
-// What a power cut does to a write that no flush has covered. Fates are plain values, so that a test
-// can list them, choose them one by one, print them and do the same again.
+// What a power cut does to a write that no flush has covered. Fates are plain values, so that a
+// test can list them, choose them one by one, print them and do the same again.
 //
 // A device tears between sectors, never within one. Fates are drawn for each write on its own, so
 // that a later write may be there and an earlier one not: that is reordering.
 
-import { SECTOR_SIZE } from '../../assembly/layout/block.ts';
+import { BLOCK_SIZE, SECTOR_SIZE } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
 import type { Prng } from '../base/env.ts';
 import { below, chance, fillRandom, SeededPrng } from '../base/prng.ts';
@@ -47,7 +47,8 @@ export function fatesOf(sizeBytes: number, options: FateOptions = {}): Fate[] {
   const fates: Fate[] = [KEEP, DROP];
   if (count > 1) {
     const middle = count >> 1;
-    for (const sectors of new Set([1, middle, count - 1])) {
+    const block = Math.min(BLOCK_SIZE / (options.tearBytes ?? SECTOR_SIZE), count - 1);
+    for (const sectors of new Set([1, block, middle, count - 1])) {
       fates.push({ kind: 'prefix', sectors }, { kind: 'suffix', sectors });
     }
     if (count > 2) fates.push({ kind: 'mixture', seed: 1 }, { kind: 'mixture', seed: 2 });
@@ -86,7 +87,7 @@ export function applyFate(
   const count = sectorCount(write.bytes.length, options);
   const put = (from: number, to: number) => {
     const end = Math.min(to * size, write.bytes.length);
-    bytes.write(write.offsetBytes + from * size, write.bytes.subarray(from * size, end));
+    bytes.adopt(write.offsetBytes + from * size, write.bytes.subarray(from * size, end));
   };
   switch (fate.kind) {
     case 'drop':
@@ -101,7 +102,7 @@ export function applyFate(
       const mixed = new Uint8Array(write.bytes.length);
       bytes.read(write.offsetBytes, mixed);
       mix(mixed, write.bytes, { count, size, seed: fate.seed });
-      return bytes.write(write.offsetBytes, mixed);
+      return bytes.adopt(write.offsetBytes, mixed);
     }
     case 'zeros': {
       const rest = write.bytes.length - fate.sectors * size;

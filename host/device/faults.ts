@@ -6,7 +6,7 @@ export type Operation = 'read' | 'write' | 'flush';
 
 /** What happens instead:
  *  - `fail`: DISK_FAILED, and nothing was done.
- *  - `apply-and-fail`: done all the same, then DISK_FAILED: the caller cannot know (writes, flushes).
+ *  - `apply-and-fail`: done, then DISK_FAILED: the caller cannot know (writes, flushes).
  *  - `lose`: reported as done, and nothing was (writes, flushes).
  *  - `misdirect`: done `bytes` further on (or back, if negative) on the medium (reads, writes). */
 export type FaultAction =
@@ -38,10 +38,11 @@ export class Faults {
   #armed: ArmedFault[] = [];
 
   inject(fault: Fault): void {
+    const { operation, action } = fault;
     const isPointless =
-      (fault.operation === 'read' && (fault.action === 'lose' || fault.action === 'apply-and-fail')) ||
-      (fault.operation === 'flush' && typeof fault.action === 'object');
-    assert(!isPointless, 'action suits the operation', fault.action, fault.operation);
+      (operation === 'read' && (action === 'lose' || action === 'apply-and-fail')) ||
+      (operation === 'flush' && typeof action === 'object');
+    assert(!isPointless, 'action suits the operation', action, operation);
     assert(fault.isHealedByWrite !== true || fault.range !== undefined, 'what heals has a range');
     this.#armed.push({ fault, matchCount: 0 });
   }

@@ -6,15 +6,16 @@
 // once it is complete, and a write that completes late overwrites what was written meanwhile, as a
 // real one would.
 //
-// A crashable device keeps two images: `live`, which reads see, and `durable`. A write is in flight,
-// then complete, then (once a flush that started after its completion has completed) durable.
-// Invariant: live = durable + the complete writes, in order of their completion.
+// A crashable device keeps two images: `live`, which reads see, and `durable`. A write is in
+// flight, then complete, then (once a flush that started after its completion has completed)
+// durable. Invariant: live = durable + the complete writes, in order of their completion.
 // crash() makes a new device out of `durable` and a fate for every other write; the old one stays
 // as it is, so that many crashes can be taken from one moment, and its operations under way never
 // reach the new one. It needs a copy of every write, so it is for tests only.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
+import { isEqualBytes } from '../base/bytes.ts';
 import type { Prng } from '../base/env.ts';
 import { StorageError } from '../base/errors.ts';
 import { applyFate, DROP, randomFate } from './crash.ts';
@@ -171,7 +172,7 @@ export abstract class MemoryDevice<Self extends MemoryDevice<Self>> {
   }
 
   /** The device as the next process finds it if this one is killed and power stays on: complete
-   *  writes are there, still not durable; those in flight never happened. Also reopens a closed one. */
+   *  writes are there, still not durable; those in flight never happened. Reopens a closed one. */
   clone(options: CrashOptions = {}): Self {
     const twin = this.#successor((this.#durable ?? this.#live).clone(), options);
     for (const write of this.#completed) {
@@ -285,7 +286,7 @@ export abstract class MemoryDevice<Self extends MemoryDevice<Self>> {
     // came after it.
     const pending = new Set(this.#completed);
     const covered = writes.filter((write) => pending.delete(write));
-    for (const write of covered) durable.write(write.offsetBytes, write.bytes);
+    for (const write of covered) durable.adopt(write.offsetBytes, write.bytes);
     this.#completed = [...pending];
     this.#observer?.flushed(covered);
   }
@@ -299,7 +300,7 @@ export abstract class MemoryDevice<Self extends MemoryDevice<Self>> {
   }
 
   #applyWrite(write: PendingWrite): void {
-    this.#live.write(write.offsetBytes, write.bytes);
+    this.#live.adopt(write.offsetBytes, write.bytes);
     this.#completed.push(write);
     this.#observer?.writeCompleted(write);
   }
@@ -354,10 +355,9 @@ function gather(views: readonly Uint8Array[], sizeBytes: number): Uint8Array {
 
 function isSame(views: readonly Uint8Array[], bytes: Uint8Array): boolean {
   let position = 0;
-  for (const view of views) {
-    for (let index = 0; index < view.length; index++) {
-      if (view[index] !== bytes[position++]) return false;
-    }
-  }
-  return true;
+  return views.every((view) => {
+    const start = position;
+    position += view.length;
+    return isEqualBytes(view, bytes.subarray(start, position));
+  });
 }

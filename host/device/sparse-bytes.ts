@@ -2,18 +2,22 @@
 // takes memory, and of which a clone costs next to nothing.
 //
 // Two levels: pages (in a map) of chunks. Every page and chunk carries the owner that may change it
-// in place. clone() gives both sides a new owner, so that whatever they share is copied by whichever
-// of them writes to it first. Bytes never written, and zeros written where nothing is, have no chunk.
+// in place. clone() gives both sides a new owner, so that whatever they share is copied by
+// whichever of them writes to it first. Bytes never written, and zeros written where nothing is,
+// have no chunk. adopt() takes whole chunks as they are instead of copying them: crash tests build
+// tens of thousands of images out of the same recorded writes.
 
-import { assert } from '../base/assert.ts';
+import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
+import { isZeroBytes } from '../base/bytes.ts';
 
-/** Bytes in a chunk: small, as crash tests copy one per place that recovery writes to. */
-const CHUNK_SIZE = 16384;
-/** Chunks in a page: 16 KiB x 1024 = 16 MiB. */
-const PAGE_CHUNKS = 1024;
+/** Bytes in a chunk: what is written is mostly whole blocks. */
+const CHUNK_SIZE = BLOCK_SIZE;
+/** Chunks in a page: 4 KiB x 256 = 1 MiB. */
+const PAGE_CHUNKS = 256;
 
 interface Chunk {
-  readonly owner: object;
+  /** Whose it is to change; undefined: nobody's, it was adopted. */
+  readonly owner: object | undefined;
   readonly bytes: Uint8Array;
 }
 
@@ -57,19 +61,12 @@ export class SparseBytes {
   }
 
   write(offset: number, view: Uint8Array): void {
-    let done = 0;
-    while (done < view.length) {
-      const position = offset + done;
-      const index = Math.floor(position / CHUNK_SIZE);
-      const start = position - index * CHUNK_SIZE;
-      const count = Math.min(CHUNK_SIZE - start, view.length - done);
-      const part = view.subarray(done, done + count);
-      if (this.#chunk(index) !== undefined || !isZero(part)) {
-        this.#writable(index).set(part, start);
-      }
-      done += count;
-    }
-    this.#lengthBytes = Math.max(this.#lengthBytes, offset + view.length);
+    this.#write(offset, view, false);
+  }
+
+  /** The same for bytes that nobody will ever change: whole chunks of them are kept, not copied. */
+  adopt(offset: number, view: Uint8Array): void {
+    this.#write(offset, view, true);
   }
 
   /** Bytes of memory that the content takes, what clones share included. */
@@ -85,9 +82,32 @@ export class SparseBytes {
     return this.#pages.get(Math.floor(index / PAGE_CHUNKS))?.chunks[index % PAGE_CHUNKS];
   }
 
-  /** The chunk's bytes, made or made our own. */
-  #writable(index: number): Uint8Array {
-    assert(index >= 0, 'chunk exists', index);
+  #write(offset: number, view: Uint8Array, isFixed: boolean): void {
+    let done = 0;
+    while (done < view.length) {
+      const position = offset + done;
+      const index = Math.floor(position / CHUNK_SIZE);
+      const start = position - index * CHUNK_SIZE;
+      const count = Math.min(CHUNK_SIZE - start, view.length - done);
+      const part = view.subarray(done, done + count);
+      const chunk = this.#chunk(index);
+      if (chunk === undefined && isZeroBytes(part)) {
+        // It reads as zeros already.
+      } else if (isFixed && count === CHUNK_SIZE) {
+        this.#setChunk(index, { owner: undefined, bytes: part });
+      } else if (chunk?.owner === this.#owner) {
+        chunk.bytes.set(part, start);
+      } else {
+        const bytes = chunk === undefined ? new Uint8Array(CHUNK_SIZE) : chunk.bytes.slice();
+        bytes.set(part, start);
+        this.#setChunk(index, { owner: this.#owner, bytes });
+      }
+      done += count;
+    }
+    this.#lengthBytes = Math.max(this.#lengthBytes, offset + view.length);
+  }
+
+  #setChunk(index: number, chunk: Chunk): void {
     const pageIndex = Math.floor(index / PAGE_CHUNKS);
     let page = this.#pages.get(pageIndex);
     if (page?.owner !== this.#owner) {
@@ -95,17 +115,6 @@ export class SparseBytes {
       page = { owner: this.#owner, chunks };
       this.#pages.set(pageIndex, page);
     }
-    let chunk = page.chunks[index % PAGE_CHUNKS];
-    if (chunk?.owner !== this.#owner) {
-      const bytes = chunk === undefined ? new Uint8Array(CHUNK_SIZE) : chunk.bytes.slice();
-      chunk = { owner: this.#owner, bytes };
-      page.chunks[index % PAGE_CHUNKS] = chunk;
-    }
-    return chunk.bytes;
+    page.chunks[index % PAGE_CHUNKS] = chunk;
   }
-}
-
-function isZero(view: Uint8Array): boolean {
-  for (let index = 0; index < view.length; index++) if (view[index] !== 0) return false;
-  return true;
 }

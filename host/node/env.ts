@@ -1,6 +1,8 @@
 // The real world's clock, randomness and log, for Node, Deno and Bun.
 
 import { randomFillSync } from 'node:crypto';
+import process from 'node:process';
+import { clearTimeout, setTimeout } from 'node:timers';
 import type { Clock, Logger, Prng, TimerHandle } from '../base/env.ts';
 import type { Instant } from '../base/units.ts';
 
@@ -24,7 +26,7 @@ export function nodeEnv(options: { readonly log?: 'silent' | 'console' } = {}): 
 }
 
 /** Wall time in nanoseconds: the system's clock gives the milliseconds, process.hrtime what lies
- *  between them. Where the two part (the clock was set, the machine slept) the system's is right. */
+ *  between them. Where the two part (the clock was set, the machine slept), the system's counts. */
 class NodeClock implements Clock {
   #wallMs = 0;
   #ticks: [number, number] = [0, 0];

@@ -43,8 +43,8 @@ export abstract class FileDevice {
     this.#file.flushSync();
   }
 
-  /** Later calls fail with VOLUME_CLOSED. A promise where transfers are still under way and the file
-   *  has no other user: the file is closed when it resolves. */
+  /** Later calls fail with VOLUME_CLOSED. A promise where transfers are under way and the file has
+   *  no other user: the file is closed when it resolves. */
   close(): Promise<void> | void {
     if (this.#isClosed) return;
     this.#isClosed = true;

@@ -1,18 +1,18 @@
 // The lock of a volume: a file that says who has the volume open for writing.
 //
-// It holds one record (pid, start time, boot id, host, command, and a token that no other record has)
-// and appears whole: it is written under another name, flushed, and linked, which fails where the
-// name exists. Whoever finds it reads it. The holder is dead if the machine was started anew since,
-// or if the pid is gone or belongs to a process that was started at another time. A holder on
-// another host (another machine, or a container that sees other pids) cannot be judged from here and
-// counts as alive; so does a record that cannot be read.
+// It holds one record (pid, start time, boot id, host, command, and a token that no other record
+// has) and appears whole: it is written under another name, flushed, and linked, which fails where
+// the name exists. Whoever finds it reads it. The holder is dead if the machine was started anew
+// since, or if the pid is gone or belongs to a process that was started at another time. A holder
+// on another host (another machine, or a container that sees other pids) cannot be judged from here
+// and counts as alive; so does a record that cannot be read.
 //
-// Taking over a dead holder's lock is where two could win: both find it dead, the first replaces it,
-// and the second, late, replaces the first one's. So the right to replace the lock of a dead holder
-// with token D is itself a lock, the claim, a file named after D. The rule:
+// Taking over a dead holder's lock is where two could win: both find it dead, the first replaces
+// it, and the second, late, replaces the first one's. So the right to replace the lock of a dead
+// holder with token D is itself a lock, the claim, a file named after D. The rule:
 //
-//   (R) Only who holds claim D may replace a lock with token D, after reading the lock once more and
-//       finding D still there.
+//   (R) Only who holds claim D may replace a lock with token D, after reading the lock once more
+//       and finding D still there.
 //
 // Why at most one process holds the lock. The lock changes by (1) a link where nothing was, (2) its
 // living holder removing it, (3) R. Tokens are never used again, so once D is gone from the lock it
@@ -35,6 +35,7 @@ import {
 } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import process from 'node:process';
 import { StorageError } from '../base/errors.ts';
 
 /** Takers that may have died in a row, each while taking over from the one before it. */
@@ -77,7 +78,7 @@ export function acquireLock(path: string): HeldLock {
   }
 }
 
-/** Who holds the lock at `path`: undefined if nobody, 'unknown' if the file cannot be understood. */
+/** Who holds the lock at `path`: undefined if nobody, 'unknown' if it cannot be understood. */
 export function readLock(path: string): LockHolder | 'unknown' | undefined {
   let text: string;
   try {

@@ -4,8 +4,9 @@
 // can be given to another file, which the transfer would then hit. So the descriptor is counted by
 // its users and by the transfers under way, and closes when both are gone.
 //
-// A failed fdatasync is final. Linux reports a lost page once, marks it clean and would let the next
-// fdatasync succeed; so after one failure every later flush fails too, until the file is reopened.
+// A failed fdatasync is final. Linux reports a lost page once, marks it clean and would let the
+// next fdatasync succeed; so after one failure every later flush fails too, until the file is
+// reopened.
 
 import {
   closeSync, constants, fdatasync, fdatasyncSync, fstatSync, fsyncSync, openSync, readv, readvSync,
@@ -188,7 +189,7 @@ export class SharedFile {
 }
 
 /** What is left of a transfer: hosts may stop short, and take VIEWS_MAX views at a time. */
-class Remaining {
+export class Remaining {
   doneBytes = 0;
   readonly #views: readonly Uint8Array[];
   /** The first view that is not done, and how much of it is. */
@@ -236,13 +237,15 @@ export function syncDirectorySync(path: string): void {
   try {
     fd = openSync(path, constants.O_RDONLY);
   } catch (error) {
-    if (['EISDIR', 'EPERM', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return;
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (['EISDIR', 'EPERM', 'EACCES'].includes(code)) return;
     throw error;
   }
   try {
     fsyncSync(fd);
   } catch (error) {
-    if (!['EINVAL', 'EPERM', 'ENOTSUP'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (!['EINVAL', 'EPERM', 'ENOTSUP'].includes(code)) throw error;
   } finally {
     closeSync(fd);
   }

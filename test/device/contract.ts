@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { suite } from 'uvu';
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { InvariantError } from '../../host/base/assert.ts';
+import { isEqualBytes, isZeroBytes } from '../../host/base/bytes.ts';
 import { isStorageError } from '../../host/base/errors.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
 import type { Disk, Nvram } from '../../host/device/device.ts';
@@ -98,11 +99,11 @@ function addTests<Device extends BlockDevice>(
     const view = dirty(6);
     await device.read(3, [view]);
     assert.equal(view.subarray(2 * BLOCK_SIZE, 4 * BLOCK_SIZE), filled(2, 1));
-    assert.ok(isZero(view.subarray(0, 2 * BLOCK_SIZE)), 'before');
-    assert.ok(isZero(view.subarray(4 * BLOCK_SIZE)), 'behind, where nothing was ever written');
+    assert.ok(isZeroBytes(view.subarray(0, 2 * BLOCK_SIZE)), 'before');
+    assert.ok(isZeroBytes(view.subarray(4 * BLOCK_SIZE)), 'behind, where nothing was ever written');
     const last = dirty(1);
     device.readSync(BLOCK_COUNT - 1, [last]);
-    assert.ok(isZero(last));
+    assert.ok(isZeroBytes(last));
     await device.close();
   });
 
@@ -115,13 +116,13 @@ function addTests<Device extends BlockDevice>(
     await device.write(10, split(new Uint8Array(shared), [1, 3, 1]));
     const sync = dirty(count);
     device.readSync(10, split(sync, [1]));
-    assert.ok(isEqual(sync, source), 'sync read of async write');
+    assert.ok(isEqualBytes(sync, source), 'sync read of async write');
 
     source.reverse();
     device.writeSync(1000, split(source, [2, 1]));
     new Uint8Array(shared).fill(0xee);
     await device.read(1000, split(new Uint8Array(shared), [1, 1, 7]));
-    assert.ok(isEqual(new Uint8Array(shared), source), 'async read of sync write');
+    assert.ok(isEqualBytes(new Uint8Array(shared), source), 'async read of sync write');
     await device.close();
   });
 
@@ -136,7 +137,7 @@ function addTests<Device extends BlockDevice>(
         const view = dirty(3);
         await device.read(place, split(view, [1]));
         assert.equal(view.subarray(0, 2 * BLOCK_SIZE), filled(2, place));
-        assert.ok(isZero(view.subarray(2 * BLOCK_SIZE)));
+        assert.ok(isZeroBytes(view.subarray(2 * BLOCK_SIZE)));
       }),
     ]);
     await device.close();
@@ -160,7 +161,7 @@ function addTests<Device extends BlockDevice>(
         const view = dirty(count);
         if (isSync) device.readSync(block, [view]);
         else await device.read(block, [view]);
-        assert.ok(isEqual(view, model.subarray(...range)), `round ${round}, block ${block}`);
+        assert.ok(isEqualBytes(view, model.subarray(...range)), `round ${round}, block ${block}`);
       }
       if (prng.chance(0.1)) await device.flush();
       if (prng.chance(0.1)) device.flushSync();
@@ -207,7 +208,10 @@ function addTests<Device extends BlockDevice>(
 
   test('a closed device refuses everything; what was under way ends well', async () => {
     const device = maker.make(BLOCK_COUNT);
-    const written = Promise.all([device.write(0, [filled(64, 1)]), device.write(70, [filled(9, 2)])]);
+    const written = Promise.all([
+      device.write(0, [filled(64, 1)]),
+      device.write(70, [filled(9, 2)]),
+    ]);
     const closed = device.close();
     await written;
     await closed;
@@ -249,15 +253,6 @@ export function filled(count: number, seed: number): Uint8Array {
 /** `count` blocks that are not zeros, to read into. */
 export function dirty(count: number): Uint8Array {
   return new Uint8Array(count * BLOCK_SIZE).fill(0xdd);
-}
-
-export function isZero(view: Uint8Array): boolean {
-  return view.every((byte) => byte === 0);
-}
-
-/** As assert.equal, which takes long on large arrays. */
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
 /** Views over all of `bytes`, of as many blocks as `counts` says, over and over. */

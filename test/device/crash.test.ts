@@ -1,5 +1,6 @@
 // What a power cut may do to memory devices: every fate of a write, and what flushes promise. All
-// crash tests of the engine stand on this model: a promise too strong here hides a lost flush there.
+// crash tests of the engine stand on this model: a promise too strong here hides a lost flush
+// there.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';

@@ -1,8 +1,9 @@
-// Randomness and clocks: known values, ranges, and what the interfaces promise. Every seeded test
-// and every file time stands on them.
+// Randomness, byte helpers and clocks: known values, ranges, and what the interfaces promise. Every
+// seeded test and every file time stands on them.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { isEqualBytes, isZeroBytes } from '../../host/base/bytes.ts';
 import { below, SeededPrng } from '../../host/base/prng.ts';
 import { nodeEnv } from '../../host/node/env.ts';
 
@@ -71,6 +72,23 @@ test('helpers: ranges, evenness, permutations', () => {
   fork.u32();
   other.fork();
   assert.is(one.u32(), other.u32(), 'drawing from a fork shifts nothing');
+});
+
+test('byte helpers: every length, alignment and place of a difference', () => {
+  for (let offset = 0; offset < 5; offset++) {
+    for (let length = 0; length < 14; length++) {
+      const bytes = new Uint8Array(24).subarray(offset, offset + length);
+      const other = new Uint8Array(length);
+      assert.ok(isZeroBytes(bytes) && isEqualBytes(bytes, other));
+      assert.not(isEqualBytes(bytes, new Uint8Array(length + 1)));
+      for (let place = 0; place < length; place++) {
+        bytes[place] = 0x80;
+        assert.not(isZeroBytes(bytes), `${offset} ${length} ${place}`);
+        assert.not(isEqualBytes(bytes, other) || isEqualBytes(other, bytes));
+        bytes[place] = 0;
+      }
+    }
+  }
 });
 
 test('the clock of Node: sound instants beside the system clock, monotonic time', () => {

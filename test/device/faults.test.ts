@@ -1,5 +1,5 @@
-// Faults that tests can order from memory devices, and how little an almost empty one costs. A fault
-// that does not happen as ordered makes the damage tests pass for nothing.
+// Faults that tests can order from memory devices, and how little an almost empty one costs. A
+// fault that does not happen as ordered makes the damage tests pass for nothing.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -121,7 +121,8 @@ test('a latent error strikes reads of its range until the range is written', asy
   const disk = newDisk();
   const range = { offsetBytes: 3 * BLOCK_SIZE + SECTOR_SIZE, sizeBytes: SECTOR_SIZE };
   disk.inject({ operation: 'read', action: 'fail', times: Infinity, range, isHealedByWrite: true });
-  const readOf = (dbn: number, blocks: number) => failureOf(() => disk.read(dbn, [full(0, blocks)]));
+  const readOf = (dbn: number, blocks: number) =>
+    failureOf(() => disk.read(dbn, [full(0, blocks)]));
   assert.is(await readOf(0, 3), undefined);
   assert.is(await readOf(4, 3), undefined);
   assert.ok(await readOf(3, 1));
@@ -164,7 +165,7 @@ test('a disk of 1 TiB with little in it costs little', () => {
   }
   disk.writeSync(1000, [full(0, 1000)]);
   assert.is(disk.lengthBlocks(), blockCount);
-  assert.ok(disk.memoryBytes <= 100 * 16384, `${disk.memoryBytes} bytes`);
+  assert.ok(disk.memoryBytes <= 100 * BLOCK_SIZE, `${disk.memoryBytes} bytes`);
   const view = full(0);
   disk.readSync(blockCount - 1, [view]);
   assert.equal(view, full(100));
@@ -173,24 +174,30 @@ test('a disk of 1 TiB with little in it costs little', () => {
 test('sparse bytes and their clones: random operations against plain arrays', () => {
   const prng = new SeededPrng(6);
   const size = 100_000;
+  const adopted: { data: Uint8Array; copy: Uint8Array }[] = [];
   const pairs = [{ sparse: new SparseBytes(), model: new Uint8Array(size) }];
   for (let round = 0; round < 2000; round++) {
     const { sparse, model } = prng.pick(pairs);
-    const offset = prng.below(size);
+    const offset = prng.chance(0.5) ? prng.below(size) : prng.below(24) * BLOCK_SIZE;
     const length = prng.below(Math.min(40_000, size - offset) + 1);
     const choice = prng.below(10);
     if (choice === 0 && pairs.length < 8) {
       pairs.push({ sparse: sparse.clone(), model: model.slice() });
     } else if (choice < 6) {
       const data = prng.chance(0.3) ? new Uint8Array(length) : prng.bytes(length);
-      sparse.write(offset, data);
+      if (prng.chance(0.5)) sparse.write(offset, data);
+      else sparse.adopt(offset, data);
       model.set(data, offset);
+      adopted.push({ data, copy: data.slice() });
     } else {
       const view = new Uint8Array(length).fill(0xdd);
       sparse.read(offset, view);
       const isSame = view.every((byte, index) => byte === model[offset + index]);
       assert.ok(isSame, `round ${round}`);
     }
+  }
+  for (const { data, copy } of adopted) {
+    assert.is(Buffer.compare(data, copy), 0, 'what was given is never changed');
   }
 });
 

@@ -1,20 +1,24 @@
 // What file devices add to the contract: sparse growth, files shared by disk and log, host errors,
 // closing under transfers, flushes that failed. Here the real world can lose data behind our back.
 
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
-import { existsSync, writeFileSync } from 'node:fs';
+import {
+  closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
+import { isZeroBytes } from '../../host/base/bytes.ts';
 import { isStorageError } from '../../host/base/errors.ts';
 import type { StorageError } from '../../host/base/errors.ts';
+import { SeededPrng } from '../../host/base/prng.ts';
 import { runSync, Task } from '../../host/base/task.ts';
 import { FileDisk } from '../../host/node/file-disk.ts';
 import { FileNvram } from '../../host/node/file-nvram.ts';
-import { SharedFile, syncDirectorySync } from '../../host/node/shared-file.ts';
-import { dirty, failureOf, filled, isZero } from './contract.ts';
+import { Remaining, SharedFile, syncDirectorySync } from '../../host/node/shared-file.ts';
+import { dirty, failureOf, filled } from './contract.ts';
 
 const test = suite('file devices');
 const directory = mkdtempSync(join(tmpdir(), 'waferfs-file-'));
@@ -27,7 +31,10 @@ function freshPath(): string {
 
 test('a new file must not exist, an old one must', () => {
   const path = freshPath();
-  assert.throws(() => new SharedFile(path), (error: NodeJS.ErrnoException) => error.code === 'ENOENT');
+  assert.throws(
+    () => new SharedFile(path),
+    (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+  );
   new SharedFile(path, { isNew: true }).acquire().release();
   assert.throws(
     () => new SharedFile(path, { isNew: true }),
@@ -46,9 +53,9 @@ test('a disk of 1 TiB is a small file until written, and sparse then', async () 
   assert.ok(statSync(path).blocks * 512 <= 64 * 1024, 'sparse');
   const view = dirty(3);
   disk.readSync(blockCount / 2 - 1, [view]);
-  assert.ok(isZero(view.subarray(0, BLOCK_SIZE)));
+  assert.ok(isZeroBytes(view.subarray(0, BLOCK_SIZE)));
   assert.equal(view.subarray(BLOCK_SIZE, 2 * BLOCK_SIZE), filled(1, 1));
-  assert.ok(isZero(view.subarray(2 * BLOCK_SIZE)));
+  assert.ok(isZeroBytes(view.subarray(2 * BLOCK_SIZE)));
   await disk.close();
 });
 
@@ -72,7 +79,37 @@ test('reads over the end of a file that stops inside of a block', async () => {
   await disk.close();
 });
 
-test('log and disk in one file: each stays in its window; the last one closes the file', async () => {
+test('transfers go on after a host that stops short anywhere', () => {
+  const prng = new SeededPrng(1);
+  for (let round = 0; round < 300; round++) {
+    const views = Array.from({ length: prng.below(5) * prng.below(800) }, () => dirty(0))
+      .concat(Array.from({ length: 1 + prng.below(4) }, () => prng.bytes(1 + prng.below(50))));
+    prng.shuffle(views);
+    const whole = Buffer.concat(views);
+    const remaining = new Remaining(views);
+    const moved: Uint8Array[] = [];
+    let isCut = false;
+    for (let batch = remaining.batch(); batch.length > 0 && !isCut; batch = remaining.batch()) {
+      assert.ok(batch.length <= 1024, 'as many as a host takes');
+      const offered = Buffer.concat(batch);
+      const expected = whole.subarray(remaining.doneBytes, remaining.doneBytes + offered.length);
+      assert.is(Buffer.compare(offered, expected), 0);
+      const count = offered.length === 0 ? 0 : 1 + prng.below(offered.length);
+      moved.push(offered.subarray(0, count));
+      remaining.advance(count);
+      isCut = prng.chance(0.1);
+    }
+    const done = Buffer.concat(moved).length;
+    assert.is(remaining.doneBytes, done);
+    if (!isCut) assert.is(done, whole.length);
+    remaining.fillZeros();
+    const after = Buffer.concat(views);
+    assert.is(Buffer.compare(after.subarray(0, done), whole.subarray(0, done)), 0, 'what was done');
+    assert.ok(isZeroBytes(after.subarray(done)), 'the rest is zeros');
+  }
+});
+
+test('log and disk in one file: each in its window; the last one closes it', async () => {
   const path = freshPath();
   const file = new SharedFile(path, { isNew: true });
   const disk = new FileDisk({ file, blockCount: 64 });
@@ -86,7 +123,7 @@ test('log and disk in one file: each stays in its window; the last one closes th
   const view = dirty(18);
   disk.readSync(7, [view]);
   assert.equal(view.subarray(0, BLOCK_SIZE), filled(1, 3));
-  assert.ok(isZero(view.subarray(BLOCK_SIZE, 16 * BLOCK_SIZE)));
+  assert.ok(isZeroBytes(view.subarray(BLOCK_SIZE, 16 * BLOCK_SIZE)));
   assert.equal(view.subarray(16 * BLOCK_SIZE, 17 * BLOCK_SIZE), filled(1, 1));
   assert.equal(view.subarray(17 * BLOCK_SIZE), filled(1, 2));
   await disk.close();
@@ -98,18 +135,21 @@ test('log and disk in one file: each stays in its window; the last one closes th
 test('prepare writes the whole log once, by sync calls too', () => {
   const path = freshPath();
   const sizeBytes = 2 * 1024 * 1024 + 3 * BLOCK_SIZE;
-  const nvram = new FileNvram({ file: new SharedFile(path, { isNew: true }), offsetBytes: 0, sizeBytes });
+  const file = new SharedFile(path, { isNew: true });
+  const nvram = new FileNvram({ file, offsetBytes: 0, sizeBytes });
   runSync(nvram.prepare());
   assert.is(statSync(path).size, sizeBytes);
   if (isLinux) assert.ok(statSync(path).blocks * 512 >= sizeBytes, 'not sparse');
-  assert.ok(isZero(readFileSync(path)));
+  assert.ok(isZeroBytes(readFileSync(path)));
   void nvram.close();
 });
 
 test('a file closes after its last transfer, so that no transfer hits another file', async () => {
   const path = freshPath();
   const disk = new FileDisk({ file: new SharedFile(path, { isNew: true }), blockCount: 4096 });
-  const writes = Array.from({ length: 40 }, (_, index) => disk.write(index * 64, [filled(64, index)]));
+  const writes = Array.from({ length: 40 }, (_, index) =>
+    disk.write(index * 64, [filled(64, index)]),
+  );
   const closed = disk.close();
   assert.instance(closed, Promise, 'transfers are under way');
   // If the descriptor were closed by now, these files would get its number, and the data.
@@ -132,7 +172,8 @@ test('a file closes after its last transfer, so that no transfer hits another fi
 test('errors of the host: DISK_FAILED with cause, path and reason, async and sync', async () => {
   const path = freshPath();
   writeFileSync(path, filled(4, 1));
-  const readOnly = new FileDisk({ file: new SharedFile(path, { isReadOnly: true }), blockCount: 8 });
+  const file = new SharedFile(path, { isReadOnly: true });
+  const readOnly = new FileDisk({ file, blockCount: 8 });
   const attempts: [() => unknown, RegExp][] = [
     [() => readOnly.write(0, [dirty(1)]), /write failed/],
     [() => readOnly.writeSync(0, [dirty(1)]), /write failed/],

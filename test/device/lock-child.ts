@@ -1,8 +1,8 @@
 // A process for lock.test.ts. Each line of stdin is an order; each is answered by one line.
 //   take PATH [AT]   tries to take the lock, at wall time AT (ms) if given: "held TOKEN", "locked"
 //   release          gives up the lock taken last: "released"
-//   hammer PATH N    N times: takes and releases it, and looks whether anybody else has it meanwhile:
-//                    "hammered WINS VIOLATIONS"
+//   hammer PATH N    N times: takes and releases it, and looks whether anybody else has it
+//                    meanwhile: "hammered WINS VIOLATIONS"
 // The file PATH.owner says who is inside: pid, or nothing.
 
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -31,9 +31,8 @@ function hammer(path: string, count: number): string {
     if (held === undefined) continue;
     winCount++;
     const before = Number(readFileSync(owner, 'utf8'));
-    if (before !== 0 && before !== process.pid && !isDead({ ...held.holder, startTime: null, pid: before })) {
-      violationCount++;
-    }
+    const isOther = before !== 0 && before !== process.pid;
+    if (isOther && !isDead({ ...held.holder, startTime: null, pid: before })) violationCount++;
     writeFileSync(owner, String(process.pid));
     for (let look = 0; look < 20; look++) {
       if (readFileSync(owner, 'utf8') !== String(process.pid)) violationCount++;

@@ -25,7 +25,9 @@
 import { assert } from '../../host/base/assert.ts';
 import type { Prng } from '../../host/base/env.ts';
 import { pick } from '../../host/base/prng.ts';
-import { applyFate, describeFate, DROP, fatesOf, KEEP, randomFate } from '../../host/device/crash.ts';
+import {
+  applyFate, describeFate, DROP, fatesOf, KEEP, randomFate,
+} from '../../host/device/crash.ts';
 import type { Fate, PendingWrite } from '../../host/device/crash.ts';
 import type { DeviceObserver, MemoryOptions, Schedule } from '../../host/device/memory-device.ts';
 import { MemoryDisk } from '../../host/device/memory-disk.ts';
@@ -43,8 +45,8 @@ interface Recorded {
 }
 
 type RecordedEvent =
-  | { readonly kind: 'started' | 'completed'; readonly device: number; readonly write: PendingWrite }
-  | { readonly kind: 'flushed'; readonly device: number; readonly writes: readonly PendingWrite[] };
+  | { kind: 'started' | 'completed'; device: number; write: PendingWrite }
+  | { kind: 'flushed'; device: number; writes: readonly PendingWrite[] };
 
 /** A write that a cut leaves undecided. */
 export interface CutWrite {
@@ -127,7 +129,7 @@ export class RecordingWorld {
   }
 }
 
-/** The durable images and the pending writes of all devices at a position that only moves forward. */
+/** Durable images and pending writes of all devices at a position that only moves forward. */
 class Cursor {
   position = 0;
   readonly durable: SparseBytes[];
@@ -148,7 +150,7 @@ class Cursor {
       const completed = this.completed[event.device] as PendingWrite[];
       if (event.kind === 'flushed') {
         const durable = this.durable[event.device] as SparseBytes;
-        for (const write of event.writes) durable.write(write.offsetBytes, write.bytes);
+        for (const write of event.writes) durable.adopt(write.offsetBytes, write.bytes);
         const covered = new Set(event.writes);
         this.completed[event.device] = completed.filter((write) => !covered.has(write));
       } else if (event.kind === 'started') {

@@ -1,5 +1,5 @@
-// A schedule that completes operations out of order: what is under way is kept in a list, of which a
-// random one is completed in every microtask.
+// A schedule that completes operations out of order: what is under way is kept in a list, of which
+// a random one is completed in every microtask.
 
 import type { Schedule } from '../../host/device/memory-device.ts';
 import type { SeededPrng } from '../../host/base/prng.ts';
