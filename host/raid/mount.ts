@@ -11,6 +11,10 @@
 // one volume, every root shares one: taking out a disk leaves others in; only sides that each took
 // the other out share none.
 //
+// A disk that the list calls active has been told of its epoch: a writer puts the epoch on all labels,
+// durably, before it writes its first root. A label that does not know of the epoch is that of an old
+// copy of the disk, put in its place: stale as well, whatever the list says.
+//
 // Enough members: no group may lack more than its parity covers. If of the disks that the winner calls
 // active half or more are missing, those could be mounted elsewhere and go on by themselves: then a
 // mount for writing needs `degraded: true`.
@@ -164,9 +168,10 @@ function usableDisk(
   member: Member,
   byUuid: ReadonlyMap<string, Labelled>,
 ): Disk | undefined {
-  const disk = byUuid.get(member.uuid)?.disk;
+  const survey = byUuid.get(member.uuid);
   const counts = member.state === 'active' || (root.raid === 'none' && member.state === 'failed');
-  if (disk === undefined || !counts) return undefined;
+  if (survey === undefined || !counts || survey.label.epoch < member.epoch) return undefined;
+  const { disk } = survey;
   const length = disk.lengthBlocks();
   if (length < member.dbnHigh || disk.blockCount < member.blockCount) {
     const message = `${disk.name} has ${length} blocks of ${member.dbnHigh} that were written`;

@@ -238,7 +238,9 @@ export class Model {
   };
 
   freeVbns(volume: RaidVolume, limit: number): Vbn[] {
-    const free = allVbns(volume).filter((vbn) => !this.liveness.isLive(vbn, 1));
+    const free = allVbns(volume).filter((vbn) => {
+      return volume.isAvailable(vbn) && !this.liveness.isLive(vbn, 1);
+    });
     return this.prng.shuffle(free.filter((vbn) => (vbn % AREA_STRIPES) < limit));
   }
 
