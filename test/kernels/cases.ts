@@ -80,7 +80,9 @@ function bits(plan: Plan): { a: number; from: number; limit: number } {
   const length = plan.length() + 16;
   const a = plan.filled(length, 16);
   const limit = plan.prng.below(8 * length + 1);
-  return { a, from: plan.prng.chance(0.1) ? limit + 5 : plan.prng.below(limit + 1), limit };
+  // Often near the end, where bits from limit on must not count, and now and then beyond it.
+  const near = Math.max(0, limit + 2 - plan.prng.below(plan.prng.pick([6, 70])));
+  return { a, from: plan.prng.chance(0.4) ? near : plan.prng.below(limit + 1), limit };
 }
 
 export const CASES: { [Name in keyof NaiveKernels]: MakeCase } = {

@@ -134,4 +134,19 @@ for (const variant of Object.keys(variants)) {
     }
   });
 }
+
+for (const [variant, { arena, kernels }] of Object.entries(variants)) {
+  contract(`searches read nothing beyond the last word: ${variant}`, () => {
+    // The plane ends where the memory does; a read beyond it traps.
+    for (let wordCount = 2; wordCount < 40; wordCount += 2) {
+      const plane = MEMORY_LIMIT - 8 * wordCount;
+      for (const value of [0, 1]) {
+        arena.u8.fill(value === 0 ? 255 : 0, plane);
+        const limit = 64 * wordCount - 3;
+        assert.is(kernels.planeFind(plane, 1, limit, value), limit);
+        assert.is(kernels.planeRuns(plane, 1, limit, A, 9), 1 - value);
+      }
+    }
+  });
+}
 contract.run();

@@ -2,17 +2,21 @@
 // where none is worth it. A piece done twice, half or not at all would be wrong parity on disk.
 
 import { spawnSync } from 'node:child_process';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { KernelJob } from '../../host/base/env.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
 import { InlinePool } from '../../host/kernels/inline-pool.ts';
 import { createKernels } from '../../host/kernels/instantiate.ts';
+import { JobBoard } from '../../host/kernels/job-board.ts';
 import { cutJob, isRepeatable, jobCostNs } from '../../host/kernels/job-cost.ts';
 import { createThreadPool, PiscinaPool } from '../../host/node/piscina-pool.ts';
 import { BREAK_WAY, WAY_EXIT, WAY_THROW } from './broken-worker.ts';
 import { CASES, MEMORY_LIMIT, Plan } from './cases.ts';
+import { GATE, HELD } from './held-worker.ts';
 
 const SEED = Number(process.env['SEED'] ?? 7_031);
 /** Enough tries for a worker to come in time, once in a run at least. */
@@ -159,17 +163,84 @@ test('many calls at once, more than workers may have waiting', async () => {
   await pool.close();
 });
 
+/** A call that a worker holds a piece of, not yet settled; on a pool of its own. */
+async function runUntilHeld(jobsOf: (work: ReturnType<typeof workload>) => KernelJob[]) {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const work = workload(new SeededPrng(SEED));
+    const words = new Int32Array(work.instance.arena.memory.buffer);
+    const pool = poolOf(2, new URL('./held-worker.js', import.meta.url))(work);
+    await pool.start();
+    const call = { state: 'running' };
+    const settled = pool.run(jobsOf(work)).then(
+      () => (call.state = 'done'),
+      (error: Error) => (call.state = error.name),
+    );
+    // The caller's own part is done by now; the worker has taken a piece, or comes too late.
+    await turns();
+    if (Atomics.load(words, HELD / 4) === 1) {
+      const open = () => {
+        Atomics.store(words, GATE / 4, 1);
+        Atomics.notify(words, GATE / 4);
+        return settled;
+      };
+      return { pool, call, open };
+    }
+    await settled;
+    await pool.close();
+  }
+  throw new Error('no worker came in time');
+}
+
+/** Long enough for whatever does not wait to be over. */
+async function turns(): Promise<void> {
+  for (let i = 0; i < 50; i++) await setImmediate();
+}
+
+test('a call waits for the worker that holds a piece of it, and so does close', async () => {
+  const { pool, call, open } = await runUntilHeld(({ jobs }) => jobs.slice(3, 5));
+  assert.is(call.state, 'running');
+  let isClosed = false;
+  const closed = pool.close().then(() => (isClosed = true));
+  await turns();
+  assert.is(call.state, 'running');
+  assert.is(isClosed, false);
+  await open();
+  assert.is(call.state, 'done');
+  assert.ok(pool.jobCount >= 1);
+  await closed;
+});
+
 test('a call that traps fails, after the workers have let go; the pool still closes', async () => {
-  const work = workload(new SeededPrng(SEED));
-  const pool = poolOf(2)(work);
-  await pool.start();
-  const bad = { kernel: 'planePopcount', args: [8, work.planeLength] };
-  const error = await pool.run([...work.jobs.slice(0, 1), bad]).then(
-    () => undefined,
-    (failure: Error) => failure,
-  );
-  assert.is(error?.name, 'KernelTrapError');
+  const { pool, call, open } = await runUntilHeld(({ jobs, planeLength }) => [
+    ...jobs.slice(3, 4),
+    { kernel: 'planePopcount', args: [8, 16] },
+    { kernel: 'planePopcount', args: [65536, planeLength] },
+  ]);
+  assert.is(call.state, 'running');
+  await open();
+  assert.is(call.state, 'KernelTrapError');
   await pool.close();
+});
+
+test('a worker gets new kernels after a trap', async () => {
+  const { instance } = workload(new SeededPrng(SEED));
+  const { arena, kernels, module } = instance;
+  const piscina = new Piscina({
+    filename: new URL('../../host/node/kernel-worker.js', import.meta.url).href,
+    maxThreads: 1,
+    workerData: { memory: arena.memory, module },
+  });
+  const task = (args: number[]) => {
+    const board = JobBoard.post(kernels, [{ kernel: 'planePopcount', args }]);
+    return { board: board.buffer, thread: 2 };
+  };
+  const failure = await piscina.run(task([8, 16])).then(
+    () => undefined,
+    (error: Error) => error,
+  );
+  assert.match(String(failure), /planePopcount trapped/);
+  assert.is(await piscina.run(task([65536, 16])), 1);
+  await piscina.destroy();
 });
 
 test('workers that cannot start: everything runs inline, close returns', async () => {
