@@ -130,7 +130,7 @@ const CASES: Readonly<Record<string, Case>> = {
       'logSizeBytes:number replayedRecordCount:number disks:[]',
   },
   put: {
-    argv: (where, directory) => ['put', join(directory, 'host'), `${where}:/dir`],
+    argv: (where, directory) => ['put', join(directory, 'host'), `${where}:/new/`],
     before: (_where, directory) => fs.writeFileSync(join(directory, 'host'), 'from the host'),
     result: `${DRY} ms:number ${COUNTS}`,
     isChanging: true,
