@@ -82,6 +82,19 @@ slow('close waits for what is under way', async () => {
   assert.equal(fs.readFileSync('/x', 'utf8'), 'still there');
 });
 
+slow('close waits for a source that is still coming', async () => {
+  const fs = makeSlowFs();
+  const handle = await fs.promises.open('/x', 'w');
+  const source = (async function* () {
+    yield 'one ';
+    yield 'two';
+  })();
+  const writing = handle.writeFile(source);
+  await handle.close();
+  await writing;
+  assert.equal(fs.readFileSync('/x', 'utf8'), 'one two');
+});
+
 slow('sync calls work while async ones are under way', async () => {
   const fs = makeSlowFs();
   const made = fs.promises.mkdir('/a/b/c', { recursive: true });

@@ -100,6 +100,17 @@ for (const [name, change] of Object.entries(CHANGES)) {
   });
 }
 
+trees('the comparison sees which names belong to one inode', () => {
+  const [model, changed] = [makeTree(), makeTree()];
+  for (const [fs, first, second] of [[model, '/b', '/c'], [changed, '/c', '/b']] as const) {
+    done(fs.writeFile('/a', new Uint8Array(1), WRITE));
+    done(fs.writeFile('/z', new Uint8Array(1), WRITE));
+    done(fs.link('/a', first));
+    done(fs.link('/z', second));
+  }
+  assert.match(done(compare(changed, model)) ?? '', /group|content/);
+});
+
 trees('the comparison sees far into a sparse file', () => {
   const [model, changed] = [makeTree(), makeTree()];
   for (const [fs, byte] of [[model, 1], [changed, 2]] as const) {

@@ -168,6 +168,37 @@ const MORE: Record<string, Story> = {
     }
     return seen;
   },
+  'realpath over 40 links': async (fs, at) => {
+    const seen = [];
+    await fs.promises.symlink('file', at('l1'));
+    for (let index = 2; index <= 41; index++) {
+      await fs.promises.symlink(`l${index - 1}`, at(`l${index}`));
+    }
+    for (const index of [39, 40, 41]) {
+      seen.push(await fs.promises.realpath(at(`l${index}`)).catch((error: Error) => error));
+    }
+    return seen;
+  },
+  'what is cut off is zero when it comes back': async (fs, at) => {
+    await fs.promises.writeFile(at('x'), 'x'.repeat(9000));
+    await fs.promises.truncate(at('x'), 100);
+    await fs.promises.truncate(at('x'), 9000);
+    await fs.promises.truncate(at('file'), 3);
+    const handle = await fs.promises.open(at('file'), 'r+');
+    await handle.write('!', 6000);
+    await handle.close();
+    const read = [await fs.promises.readFile(at('x')), await fs.promises.readFile(at('file'))];
+    return read.map((bytes) => [bytes.length, bytes.filter((byte: number) => byte !== 0).length]);
+  },
+  'a directory that moved has another parent': async (fs, at) => {
+    await fs.promises.rename(at('dir/sub'), at('hollow/sub'));
+    return [
+      await fs.promises.readdir(at('hollow/sub/..')),
+      await outcome(() => fs.promises.rename(at('hollow'), at('hollow/sub/x'))),
+      await outcome(() => fs.promises.rename(at('dir'), at('hollow/sub/dir'))),
+      await fs.promises.readdir(at('hollow/sub/dir/../..')),
+    ];
+  },
   'symlink of nothing and too long': async (fs, at) => [
     await fs.promises.symlink('', at('x')).catch((error: AnyFs) => error.code),
     await fs.promises.symlink('x'.repeat(4096), at('x')).catch((error: AnyFs) => error.code),
