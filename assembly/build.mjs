@@ -22,7 +22,9 @@ const FINGERPRINT = 'assembly/kernels/fingerprint.ts';
 const EMBEDDED_FILE = 'host/kernels/wasm/embedded.ts';
 const STAMP_FILE = 'build/stamp';
 
-const layouts = readdirSync(join(root, 'assembly/layout')).filter((file) => file.endsWith('.ts')).sort();
+const layouts = readdirSync(join(root, 'assembly/layout'))
+  .filter((file) => file.endsWith('.ts'))
+  .sort();
 const inputs = [
   'assembly/build.mjs',
   'asconfig.json',
@@ -52,7 +54,8 @@ async function build() {
 async function compile(asc, target) {
   let bytes;
   const io = {
-    readFile: (name, base) => (name === FINGERPRINT ? fingerprintSource() : readOrNull(join(base, name))),
+    readFile: (name, base) =>
+      name === FINGERPRINT ? fingerprintSource() : readOrNull(join(base, name)),
     writeFile: (name, contents) => {
       if (name.endsWith('.wasm')) bytes = contents;
     },
@@ -79,7 +82,8 @@ function fingerprintSource() {
     const specifiers = names.map((name) => `${name} as ${stem}_${name}`);
     imports.push(`import { ${specifiers.join(', ')} } from "../layout/${file}";`);
     for (const name of names) {
-      folds.push(`  hash = fold(fold(hash, ${nameHash(`${stem}.${name}`)}), <u32>${stem}_${name});`);
+      const key = nameHash(`${stem}.${name}`);
+      folds.push(`  hash = fold(fold(hash, ${key}), <u32>${stem}_${name});`);
     }
   }
   return `${imports.join('\n')}
@@ -107,7 +111,9 @@ function identifier(file) {
 
 function embeddedSource(wasm) {
   const stems = layouts.map(identifier);
-  const imports = layouts.map((file, i) => `import * as ${stems[i]} from '../../../assembly/layout/${file}';`);
+  const imports = layouts.map(
+    (file, i) => `import * as ${stems[i]} from '../../../assembly/layout/${file}';`,
+  );
   const strings = EMBEDDED.map(
     (target) => `  ${target}:\n    '${Buffer.from(wasm.get(target)).toString('base64')}',`,
   );
@@ -131,7 +137,10 @@ function inputsHash() {
   const hash = createHash('sha256');
   const compiler = readFileSync(join(root, 'node_modules/assemblyscript/package.json'), 'utf8');
   hash.update(JSON.parse(compiler).version);
-  for (const file of inputs) hash.update(file).update('\0').update(readFileSync(join(root, file))).update('\0');
+  for (const file of inputs) {
+    hash.update(file).update('\0');
+    hash.update(readFileSync(join(root, file))).update('\0');
+  }
   return hash.digest('hex');
 }
 

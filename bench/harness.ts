@@ -168,7 +168,8 @@ async function measure(suite: string, group: BenchGroup, size: BenchSize): Promi
 function machine(): string {
   const [cpu] = cpus();
   const memory = Math.round(totalmem() / 2 ** 30);
-  return `${cpus().length} x ${cpu?.model.trim() ?? 'CPU'}, ${memory} GiB, Node ${process.versions.node}`;
+  const model = cpu?.model.trim() ?? 'CPU';
+  return `${cpus().length} x ${model}, ${memory} GiB, Node ${process.versions.node}`;
 }
 
 function commit(): string {

@@ -1,5 +1,5 @@
-// The arena: one WebAssembly memory that holds every block frame. Its size is fixed when it is made,
-// so that views on it never go stale. Areas with a fixed use are reserved from its start while the
+// The arena: one WebAssembly memory that holds every block frame. Its size is fixed when it is
+// made, so that views on it never go stale. Areas with a fixed use are reserved from its start while the
 // volume is put together; the rest, block by block, is the buffer cache's frames.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
@@ -30,7 +30,8 @@ export class Arena {
   reserve(sizeBytes: number, alignment = 16): Address {
     assert(!this.#isSealed, 'arena is not sealed');
     const address = Math.ceil(this.#next / alignment) * alignment;
-    assert(address + sizeBytes <= this.sizeBytes, 'arena has room', address + sizeBytes, this.sizeBytes);
+    const end = address + sizeBytes;
+    assert(end <= this.sizeBytes, 'arena has room', end, this.sizeBytes);
     this.#next = address + sizeBytes;
     return address;
   }

@@ -38,7 +38,7 @@ export interface PiscinaPoolOptions {
 const THREADS_MAX = 8;
 const BREAK_EVEN_MS = 1;
 /** Pieces for each thread: what one thread has left when the others are done is at most a piece. */
-const PIECES_PER_THREAD = 4;
+const PIECES_PER_THREAD = 8;
 /** Smaller pieces cost more to take than they even out. */
 const PIECE_MS_MIN = 0.1;
 /** Messages to workers that were not answered, for each worker; above, calls stay on their
