@@ -19,6 +19,7 @@ import {
   INODE_UID_OFFSET,
 } from '../../assembly/layout/inode.ts';
 import { BLOCK_SIZE, KIND_DATA, KIND_DIRECTORY } from '../../assembly/layout/block.ts';
+import { INO_ROOT } from '../../assembly/layout/image-root.ts';
 import { assert } from '../base/assert.ts';
 import { FsError } from '../base/errors.ts';
 import type { Address, Ino, Instant } from '../base/units.ts';
@@ -290,7 +291,9 @@ function loadRename(scope: Scope, access: Access, r: RenameRequest): void {
   if (at === 0) throw new FsError('EIO');
   const isDirectory = isDirectoryMode(inodeMode(scope.view, at));
   loadDirectory(scope, access, r.toDirectory);
-  if (isDirectory) refuseOwnSubtree(scope, access, r.ino, r.toDirectory);
+  // Neither into itself nor, as Linux says it, over a directory that it lies in.
+  if (isDirectory) refuseAncestor(scope, access, r.ino, r.toDirectory, 'EINVAL');
+  if (r.victim !== 0) refuseAncestor(scope, access, r.victim, r.fromDirectory, 'ENOTEMPTY');
   if (r.victim === 0) return loadInsert(scope, access, r.toDirectory, r.toName);
   lookup(readDirectory(scope, access, r.toDirectory), r.toName);
   const victim = scope.image.inodeAddress(access, r.victim);
@@ -301,15 +304,20 @@ function loadRename(scope: Scope, access: Access, r: RenameRequest): void {
   loadVictim(scope, access, r.victim);
 }
 
-/** A directory cannot move into itself or below: follows the parents of the new place up. */
-function refuseOwnSubtree(scope: Scope, access: Access, ino: Ino, toDirectory: Ino): void {
-  let at = toDirectory;
-  for (let steps = 0; at !== 1 && at !== 0; steps++) {
-    if (at === ino) throw new FsError('EINVAL');
+/** Fails with `code` if `ino` is `directory` or above it: follows the parents up. */
+function refuseAncestor(
+  scope: Scope,
+  access: Access,
+  ino: Ino,
+  directory: Ino,
+  code: 'EINVAL' | 'ENOTEMPTY',
+): void {
+  let at = directory;
+  for (let steps = 0; at !== INO_ROOT; steps++) {
+    if (at === ino) throw new FsError(code);
     // A chain longer than there are inodes is a circle: damage.
-    if (steps > scope.inodes.usedCount) throw new FsError('EIO');
     const address = scope.image.inodeAddress(access, at);
-    if (address === 0) throw new FsError('EIO');
+    if (address === 0 || steps > scope.inodes.usedCount) throw new FsError('EIO');
     at = inodeParent(scope.view, address);
   }
 }

@@ -295,12 +295,23 @@ export function cutToZombie(scope: Scope, node: FileNode, plan: CutPlan, zombie:
     }
     if (first * span === fbn) break;
   }
+  moveDirtyBlocks(node, fbn, zombie);
   const inode = node.home.change();
   setInodeSizeBytes(view, inode, size);
   addInodeBlocks(view, inode, -plan.blocks);
   addInodeBlocks(view, zombie.home.change(), plan.blocks);
   if (size === 0) view.setUint8(inode + INODE_LEVEL_OFFSET, 0);
   else clearTail(scope, node, size);
+}
+
+/** The dirty blocks below those that were moved: found by their place, they belong to the zombie now. */
+function moveDirtyBlocks(node: FileNode, fbn: number, zombie: FileNode): void {
+  for (const [key, block] of node.dirty) {
+    if (block.level === LEVEL_XATTR) continue;
+    if (block.index * POINTERS_PER_BLOCK ** block.level < fbn) continue;
+    node.dirty.delete(key);
+    zombie.dirty.set(key, block);
+  }
 }
 
 export const blocksFor = (bytes: number) => (bytes + BLOCK_MASK) >>> BLOCK_SHIFT;

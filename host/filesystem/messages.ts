@@ -1,0 +1,155 @@
+// The two shapes that messages have: one that reads, and one that changes by requests.
+
+import type { Access } from './file-node.ts';
+import type { Demand, Message } from './message-driver.ts';
+import { loadRequest, modifyRequest } from './effects.ts';
+import { REQUEST_SIZE_MAX, type FileRequest } from './requests.ts';
+import type { Scope } from './scope.ts';
+import { writeBlocksMax } from './file-data.ts';
+
+/** Reads: `find` runs in LOAD until it finds everything, and gives what MODIFY then returns. */
+export class ReadMessage<T> implements Message<T> {
+  readonly demand = undefined;
+  readonly #find: (access: Access) => T;
+  readonly #key: string | undefined;
+  #result: T | undefined;
+
+  constructor(find: (access: Access) => T, key?: string) {
+    this.#find = find;
+    this.#key = key;
+  }
+
+  load(access: Access): void {
+    this.#result = this.#find(access);
+  }
+  keys(): readonly string[] {
+    return this.#key === undefined ? [] : [this.#key];
+  }
+  modify(): T {
+    return this.#result as T;
+  }
+  requests(): readonly FileRequest[] {
+    return [];
+  }
+}
+
+/** What a changing message decides in LOAD. */
+export interface Plan<T> {
+  /** Applied in order, together. */
+  readonly requests: readonly FileRequest[];
+  /** After them, in MODIFY. */
+  readonly finish: () => T;
+}
+
+/** Changes: `plan` runs in LOAD and decides the requests; their own LOADs follow, then their MODIFYs. */
+export class ChangeMessage<T> implements Message<T> {
+  readonly demand: Demand;
+  readonly #scope: Scope;
+  readonly #plan: (access: Access) => Plan<T>;
+  #planned: Plan<T> | undefined;
+
+  constructor(scope: Scope, demand: Demand, plan: (access: Access) => Plan<T>) {
+    this.#scope = scope;
+    this.demand = demand;
+    this.#plan = plan;
+  }
+
+  load(access: Access): void {
+    const plan = this.#plan(access);
+    this.#planned = plan;
+    let fresh = 0;
+    for (const request of plan.requests) {
+      // What an earlier request of the same message makes cannot be, and need not be, loaded.
+      if (request.kind === 'create') fresh = request.ino;
+      else if (request.kind === 'write' && request.ino === fresh) continue;
+      loadRequest(this.#scope, access, request);
+    }
+  }
+  keys(): readonly string[] {
+    return (this.#planned as Plan<T>).requests.flatMap(keysOf);
+  }
+  modify(): T {
+    const plan = this.#planned as Plan<T>;
+    for (const request of plan.requests) modifyRequest(this.#scope, request);
+    return plan.finish();
+  }
+  requests(): readonly FileRequest[] {
+    return (this.#planned as Plan<T>).requests;
+  }
+}
+
+export const inoKey = (ino: number) => `i${ino}`;
+const nameKey = (directory: number, name: Uint8Array) => `d${directory}/${String.fromCharCode(...name)}`;
+
+/** Conflict keys of a request (ENGINE 15): its inode, or directory and name, or both ends. */
+export function keysOf(request: FileRequest): string[] {
+  switch (request.kind) {
+    case 'create':
+    case 'link':
+    case 'unlink':
+      return [nameKey(request.directory, request.name), inoKey(request.ino)];
+    case 'rename':
+      return [
+        nameKey(request.fromDirectory, request.fromName),
+        nameKey(request.toDirectory, request.toName),
+        inoKey(request.ino),
+        ...(request.victim === 0 ? [] : [inoKey(request.victim)]),
+      ];
+    default:
+      return [inoKey(request.ino)];
+  }
+}
+
+// Demands: worst cases, from these parts. An inode's path: its block, three indirect blocks, the image
+// root. A directory: nine nodes changed or made, their indirect blocks, two levels of growth.
+const INODE_PATH = 6;
+const MAP_PATH = 3;
+const DIRECTORY = 24;
+
+export const CREATE_DEMAND: Demand = {
+  blocks: DIRECTORY + 2 * INODE_PATH + MAP_PATH + 4,
+  logBytes: 2 * REQUEST_SIZE_MAX + 4096,
+  isRemoval: false,
+};
+export const UNLINK_DEMAND: Demand = {
+  blocks: DIRECTORY + 3 * INODE_PATH + MAP_PATH,
+  logBytes: REQUEST_SIZE_MAX,
+  isRemoval: true,
+};
+export const RENAME_DEMAND: Demand = {
+  blocks: 2 * DIRECTORY + 5 * INODE_PATH + MAP_PATH,
+  logBytes: 2 * REQUEST_SIZE_MAX,
+  isRemoval: false,
+};
+export const CHANGE_DEMAND: Demand = {
+  blocks: INODE_PATH,
+  logBytes: REQUEST_SIZE_MAX,
+  isRemoval: false,
+};
+export const XATTR_DEMAND: Demand = {
+  blocks: INODE_PATH + 1,
+  logBytes: REQUEST_SIZE_MAX + 4096,
+  isRemoval: false,
+};
+export const TRUNCATE_DEMAND: Demand = {
+  blocks: 3 * INODE_PATH + MAP_PATH + 16,
+  logBytes: REQUEST_SIZE_MAX,
+  isRemoval: true,
+};
+
+export function writeDemand(length: number): Demand {
+  return {
+    blocks: writeBlocksMax(length) + INODE_PATH,
+    logBytes: REQUEST_SIZE_MAX + length,
+    isRemoval: false,
+  };
+}
+
+/** Creating or cutting a file, and writing it, in one message. */
+export function writeFileDemand(length: number): Demand {
+  return {
+    blocks: CREATE_DEMAND.blocks + TRUNCATE_DEMAND.blocks + writeBlocksMax(length),
+    logBytes: 3 * REQUEST_SIZE_MAX + length,
+    isRemoval: false,
+  };
+}
