@@ -61,16 +61,6 @@ export function ownerChange(uid: unknown, gid: unknown): AttributeChange {
 }
 
 export function attributeCalls({ operations }: FsContext) {
-  const change = (
-    path: string,
-    syscall: string,
-    what: AttributeChange,
-    followLast = true,
-  ): Call<void> => {
-    const where = { syscall, path };
-    return action(operations.change({ path: absolute(path, where), followLast }, what), where);
-  };
-
   const stat = (path: PathLike, options?: StatOptions): Call<Stats | BigIntStats> => {
     const text = pathText(path);
     const where = { syscall: 'stat', path: text };
@@ -109,6 +99,28 @@ export function attributeCalls({ operations }: FsContext) {
       });
     },
 
+    statfs(path: PathLike, options?: StatOptions): Call<StatsFs | StatsFs<bigint>> {
+      const text = pathText(path);
+      return composed(space(text, options));
+    },
+
+    ...changeCalls({ operations }),
+    ...xattrCalls({ operations }),
+  };
+}
+
+function changeCalls({ operations }: Pick<FsContext, 'operations'>) {
+  const change = (
+    path: string,
+    syscall: string,
+    what: AttributeChange,
+    followLast = true,
+  ): Call<void> => {
+    const where = { syscall, path };
+    return action(operations.change({ path: absolute(path, where), followLast }, what), where);
+  };
+
+  return {
     chmod(path: PathLike, mode: Mode): Call<void> {
       const text = pathText(path);
       return change(text, 'chmod', { mode: checkMode(mode, 'mode') & 0o7777 });
@@ -136,13 +148,6 @@ export function attributeCalls({ operations }: FsContext) {
       const text = pathText(path);
       return change(text, 'lutime', { atime: checkTime(atime), mtime: checkTime(mtime) }, false);
     },
-
-    statfs(path: PathLike, options?: StatOptions): Call<StatsFs | StatsFs<bigint>> {
-      const text = pathText(path);
-      return composed(space(text, options));
-    },
-
-    ...xattrCalls({ operations }),
   };
 }
 

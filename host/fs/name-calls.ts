@@ -110,6 +110,22 @@ export function nameCalls(context: FsContext) {
       return action(task, where);
     },
 
+    ...linkCalls(context),
+
+    readdir(path: PathLike, options?: ReaddirOptions | string | null): Call<ReaddirResult> {
+      const checked = checkOptions<ReaddirOptions>(options);
+      const text = pathText(path);
+      return composed(
+        checked.recursive ? readdirAll(context, text, checked) : readdirOne(context, text, checked),
+      );
+    },
+  };
+}
+
+function linkCalls(context: FsContext) {
+  const { operations } = context;
+
+  return {
     link(existingPath: PathLike, newPath: PathLike): Call<void> {
       const path = pathText(existingPath, 'existingPath');
       const where = { syscall: 'link', path, dest: pathText(newPath, 'newPath') };
@@ -133,14 +149,6 @@ export function nameCalls(context: FsContext) {
     realpath(path: PathLike, options?: EncodingOptions | string | null): Call<Name> {
       const { encoding } = checkOptions(options);
       return composed(realpathSteps(context, pathText(path), namedIn(encoding)));
-    },
-
-    readdir(path: PathLike, options?: ReaddirOptions | string | null): Call<ReaddirResult> {
-      const checked = checkOptions<ReaddirOptions>(options);
-      const text = pathText(path);
-      return composed(
-        checked.recursive ? readdirAll(context, text, checked) : readdirOne(context, text, checked),
-      );
     },
   };
 }
