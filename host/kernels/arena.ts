@@ -1,6 +1,6 @@
 // The arena: one WebAssembly memory that holds every block frame. Its size is fixed when it is
-// made, so that views on it never go stale. Areas with a fixed use are reserved from its start while the
-// volume is put together; the rest, block by block, is the buffer cache's frames.
+// made, so that views on it never go stale. Areas with a fixed use are reserved from its start
+// while the volume is put together; the rest, block by block, is the buffer cache's frames.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';

@@ -7,7 +7,8 @@ export interface KernelExports {
   layoutFingerprint(): number;
 
   /** destination := XOR of `count` (1..17) sources whose addresses (u32) stand at `list`.
-   *  All 16-byte aligned; `length` bytes, a multiple of 16. destination may be one of the sources. */
+   *  All 16-byte aligned; `length` bytes, a multiple of 16. destination may be one of
+   *  the sources. */
   xor(destination: number, list: number, count: number, length: number): void;
   /** 1 if all `length` bytes (a multiple of 16) are zero. */
   isZero(address: number, length: number): number;

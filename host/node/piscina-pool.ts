@@ -9,6 +9,10 @@
 //   cold ──first call above break-even──▶ starting ──workers answered──▶ ready ──close──▶ closed
 //
 // Cold and starting, everything runs on the calling thread; nobody waits for a thread to start.
+// What a job costs is estimated, and the estimate corrected by what was measured on the calling
+// thread. Where the threads lost time instead of saving it (busy cores), the next calls stay on one
+// thread: one call at first, twice as many each time that it happens again.
+//
 // Invariant: when `run` settles, no worker works on that call's jobs any more. It waits for those
 // that have taken a piece, and for no others. A worker that dies or traps in the middle of a piece
 // leaves it taken; the calling thread does it again. Pieces that cannot be done again (they
@@ -46,6 +50,12 @@ const PIECE_MS_MIN = 0.1;
 const MESSAGES_PER_WORKER_MAX = 4;
 /** Idle workers end after this long. */
 const IDLE_MS_MAX = 10_000;
+/** Estimates below this are not worth correcting: the clock is too coarse. */
+const MEASURED_NS_MIN = 50_000;
+/** Weight of the newest measurement. */
+const MEASURED_WEIGHT = 0.2;
+/** Calls above break-even that stay on one thread after threads lost time, at most. */
+const PENALTY_MAX = 64;
 /** The calling thread's number on every board; workers follow. */
 const CALLER = 1;
 
@@ -70,6 +80,11 @@ export class PiscinaPool implements ThreadPool {
   #isReady = false;
   #isClosed = false;
   #messagesPending = 0;
+  /** Measured time on one thread divided by the estimate. */
+  #costFactor = 1;
+  /** Calls that still stay on one thread, and how many will the next time. */
+  #penalty = 0;
+  #penaltyNext = 1;
   readonly #running = new Set<Promise<unknown>>();
 
   /** @param instance kernels of the shared build. */
@@ -100,9 +115,12 @@ export class PiscinaPool implements ThreadPool {
 
   async run(jobs: readonly KernelJob[]): Promise<readonly number[]> {
     assert(!this.#isClosed, 'pool is open');
-    const costNs = jobs.reduce((sum, job) => sum + jobCostNs(job), 0);
-    if (costNs < this.#breakEvenNs) return this.#runInline(jobs);
-    const running = this.#hasWorkers() ? this.#runOnBoard(jobs, costNs) : this.#runInline(jobs);
+    const estimateNs = jobs.reduce((sum, job) => sum + jobCostNs(job), 0);
+    const costNs = estimateNs * this.#costFactor;
+    if (costNs < this.#breakEvenNs) return this.#runInline(jobs, estimateNs);
+    const running = this.#hasWorkers()
+      ? this.#runOnBoard(jobs, estimateNs)
+      : this.#runInline(jobs, estimateNs);
     this.#running.add(running);
     try {
       // Workers' messages arrive between turns of the event loop only, which this call has held up
@@ -121,12 +139,32 @@ export class PiscinaPool implements ThreadPool {
     await this.#piscina?.destroy();
   }
 
-  async #runInline(jobs: readonly KernelJob[]): Promise<readonly number[]> {
-    return jobs.map((job) => runJob(this.#instance.kernels, job));
+  async #runInline(jobs: readonly KernelJob[], estimateNs: number): Promise<readonly number[]> {
+    const startMs = performance.now();
+    const results = jobs.map((job) => runJob(this.#instance.kernels, job));
+    if (estimateNs >= MEASURED_NS_MIN) {
+      const factor = ((performance.now() - startMs) * 1e6) / estimateNs;
+      this.#costFactor += MEASURED_WEIGHT * (factor - this.#costFactor);
+    }
+    return results;
+  }
+
+  /** Learns from a call that took `elapsedNs` with all threads. */
+  #judge(estimateNs: number, elapsedNs: number): void {
+    if (elapsedNs <= estimateNs * this.#costFactor) {
+      this.#penaltyNext = 1;
+      return;
+    }
+    this.#penalty = this.#penaltyNext;
+    this.#penaltyNext = Math.min(2 * this.#penaltyNext, PENALTY_MAX);
   }
 
   /** Whether there are workers to help; gets them going if not. */
   #hasWorkers(): boolean {
+    if (this.#penalty > 0) {
+      this.#penalty--;
+      return false;
+    }
     if (this.#isReady) {
       return this.#messagesPending < MESSAGES_PER_WORKER_MAX * (this.threads - 1);
     }
@@ -161,8 +199,9 @@ export class PiscinaPool implements ThreadPool {
     this.#isReady = true;
   }
 
-  async #runOnBoard(jobs: readonly KernelJob[], costNs: number): Promise<readonly number[]> {
-    const pieceNs = Math.max(costNs / (this.threads * PIECES_PER_THREAD), PIECE_MS_MIN * 1e6);
+  async #runOnBoard(jobs: readonly KernelJob[], estimateNs: number): Promise<readonly number[]> {
+    const startMs = performance.now();
+    const pieceNs = Math.max(estimateNs / (this.threads * PIECES_PER_THREAD), PIECE_MS_MIN * 1e6);
     const pieces: KernelJob[] = [];
     /** For each piece, the job that it is of. */
     const owners: number[] = [];
@@ -193,6 +232,7 @@ export class PiscinaPool implements ThreadPool {
     }
     const redone = await this.#settleTaken(board, workers);
     for (const index of redone) board.work(index);
+    this.#judge(estimateNs, (performance.now() - startMs) * 1e6);
     this.#jobCount += pieces.length - ownCount - redone.length;
     const results: number[] = jobs.map(() => 0);
     owners.forEach((owner, index) => {

@@ -116,7 +116,7 @@ for (const [name, way] of [
   ['dies', WAY_EXIT],
   ['fails', WAY_THROW],
 ] as const) {
-  test(`a worker that ${name} in the middle of a piece costs nothing, and is replaced`, async () => {
+  test(`a worker that ${name} in the middle of a piece is replaced, the piece redone`, async () => {
     let jobCountAtBreak = -1;
     const isEnough = (pool: PiscinaPool, words: Uint32Array) => {
       if (words[BREAK_WAY / 4] !== 0) return false;
@@ -140,7 +140,7 @@ test('calls below break-even stay on their thread and start no other', async () 
   assert.is(pool.jobCount, 0);
 });
 
-test('a call above break-even does not wait for threads to start, and gets them going', async () => {
+test('a call above break-even waits for no thread to start, and starts them', async () => {
   const work = workload(new SeededPrng(SEED));
   const before = workerCount;
   const pool = poolOf(2)(work);
