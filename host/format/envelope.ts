@@ -3,7 +3,9 @@
 // every version to come, so that an old reader can tell a newer structure from a damaged one.
 
 import { StorageError } from '../base/errors.ts';
+import type { Instant } from '../base/units.ts';
 import { checksumHex } from './pointer.ts';
+import { getInstant } from './words.ts';
 
 /** A 64-bit checksum as two unsigned words. */
 export interface Checksum {
@@ -107,6 +109,13 @@ export function checkZero(view: DataView, from: number, to: number, name: string
 /** A structure whose checksum is right and whose content is impossible: made by something else. */
 export function damaged(name: string, what: string): StorageError {
   return new StorageError('BAD_MAGIC', `the ${name} is not as it must be: ${what}`);
+}
+
+/** The time at `offset`, if it is one. */
+export function getTime(view: DataView, offset: number, name: string): Instant {
+  const time = getInstant(view, offset);
+  if (!Number.isSafeInteger(time.seconds) || time.nanoseconds >= 1e9) throw damaged(name, 'a time');
+  return time;
 }
 
 export function getFeatures(view: DataView, offset: number): Features {

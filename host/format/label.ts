@@ -36,6 +36,7 @@ import {
   checkZero,
   damaged,
   getFeatures,
+  getTime,
   getUuid,
   openEnvelope,
   sealEnvelope,
@@ -46,7 +47,7 @@ import {
 import type { Envelope, Features, Hash } from './envelope.ts';
 import { getRaidKind, raidKindNumber } from './volume-root.ts';
 import type { RaidKind } from './volume-root.ts';
-import { getInstant, getU64, setInstant, setU64 } from './words.ts';
+import { getU64, setInstant, setU64 } from './words.ts';
 
 /** Where the parts of a disk's front lie, in blocks. */
 export interface Front {
@@ -131,7 +132,7 @@ export function decodeLabel(bytes: Uint8Array, hash: Hash): Label {
     features: getFeatures(view, LABEL_INCOMPATIBLE_OFFSET),
     volumeUuid: getUuid(view, LABEL_VOLUME_UUID_OFFSET),
     diskUuid: getUuid(view, LABEL_DISK_UUID_OFFSET),
-    created: getInstant(view, LABEL_CREATED_OFFSET),
+    created: getTime(view, LABEL_CREATED_OFFSET, name),
     index: view.getUint32(LABEL_INDEX_OFFSET, true),
     group: view.getUint16(LABEL_GROUP_OFFSET, true),
     column: view.getUint16(LABEL_COLUMN_OFFSET, true),

@@ -55,6 +55,7 @@ import {
   checkZero,
   damaged,
   getFeatures,
+  getTime,
   getUuid,
   openEnvelope,
   sealEnvelope,
@@ -63,7 +64,7 @@ import {
   viewOf,
 } from './envelope.ts';
 import type { Envelope, Features, Hash } from './envelope.ts';
-import { getInstant, getU64, setInstant, setU64 } from './words.ts';
+import { getU64, setInstant, setU64 } from './words.ts';
 
 export type RaidKind = 'none' | 'raid4' | 'dp';
 /** failed: missing, or it missed a write. Only what an active disk holds counts. */
@@ -187,8 +188,8 @@ export function decodeVolumeRoot(bytes: Uint8Array, hash: Hash): VolumeRoot {
     uuid: getUuid(view, VOLUME_ROOT_UUID_OFFSET),
     epoch: getU64(view, VOLUME_ROOT_EPOCH_OFFSET),
     number: getU64(view, VOLUME_ROOT_NUMBER_OFFSET),
-    time: getInstant(view, VOLUME_ROOT_TIME_OFFSET),
-    created: getInstant(view, VOLUME_ROOT_CREATED_OFFSET),
+    time: getTime(view, VOLUME_ROOT_TIME_OFFSET, name),
+    created: getTime(view, VOLUME_ROOT_CREATED_OFFSET, name),
     groupCount: view.getUint32(VOLUME_ROOT_GROUP_COUNT_OFFSET, true),
     journalSequence: getU64(view, VOLUME_ROOT_JOURNAL_SEQUENCE_OFFSET),
     members: Array.from({ length: memberCount }, (_, index) => getMember(view, index)),

@@ -118,17 +118,17 @@ function history(options: { count: number; missing: number | undefined; seed: nu
     crashAndCheck(disks, { model, prng, isRedundant, where, totals });
   };
   let volume = open(disks, { degraded: true });
-  model.write(volume, 30, 24);
+  model.write(volume, 30, 40);
   model.commit(volume, 15);
-  model.write(volume, 10, 24);
+  model.write(volume, 10, 40);
   model.commit(volume, 10);
   // A new epoch begins with the journal of the old one still there.
   volume = open(disks);
   cutter.isArmed = true;
   for (let cp = 0; cp < 2; cp++) {
-    model.write(volume, 12, 24);
+    model.write(volume, 12, 40);
     if (cp === 1) model.flush(volume);
-    model.write(volume, 8, 24);
+    model.write(volume, 8, 40);
     model.commit(volume, 14);
   }
   // All is freed, and rests; then the same stripes are written whole, with old entries about.
@@ -136,7 +136,7 @@ function history(options: { count: number; missing: number | undefined; seed: nu
   model.commit(volume, Infinity);
   model.commit(volume, 0);
   cutter.isArmed = true;
-  model.write(volume, 36, 24);
+  model.write(volume, 36, 40);
   model.flush(volume);
   model.commit(volume, 10);
   cutter.isArmed = false;

@@ -1,0 +1,236 @@
+// Writes and reads under way at once, completed in any order, with sync calls that overtake them. An
+// overtaken write lands at any later time: it must never land on bytes that were written after it.
+
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
+import type { KernelJob, ThreadPool } from '../../host/base/env.ts';
+import { SeededPrng } from '../../host/base/prng.ts';
+import { runSync, Task } from '../../host/base/task.ts';
+import type { BlockRead, BlockWrite } from '../../host/device/block-volume.ts';
+import { MemoryDisk } from '../../host/device/memory-disk.ts';
+import { runJob } from '../../host/kernels/inline-pool.ts';
+import { createKernels } from '../../host/kernels/instantiate.ts';
+import { formatVolume } from '../../host/raid/format.ts';
+import { RaidVolume } from '../../host/raid/raid-volume.ts';
+import { shuffled } from '../world/shuffled.ts';
+import { allVbns, clock, fillBlock, open, readBlocks, stateOf, testSeed } from './helpers.ts';
+import type { Block } from './helpers.ts';
+
+const SEED = testSeed();
+const STEPS = 120;
+const STRIPES = 48;
+const FRAMES = 600;
+
+class World {
+  readonly prng: SeededPrng;
+  readonly disks: MemoryDisk[];
+  readonly instance = createKernels({ arenaBytes: 5 * 1024 * 1024 });
+  readonly volume: RaidVolume;
+  readonly live = new Map<number, Block>();
+  readonly first: number;
+  readonly sum: number;
+  /** Frames and stripes that something under way uses. */
+  readonly busyFrames = new Set<number>();
+  readonly busyStripes = new Set<number>();
+  overtaken = 0;
+
+  constructor(seed: number, pool?: ThreadPool) {
+    this.prng = new SeededPrng(seed);
+    const schedule = shuffled(this.prng.fork());
+    this.disks = [0, 1, 2, 3].map((index) => new MemoryDisk({ name: `memory-${index}`, blockCount: 448, schedule }));
+    const { arena, kernels } = this.instance;
+    const env = { clock, prng: this.prng };
+    const { disks } = this;
+    const inline: ThreadPool = { threads: 1, jobCount: 0, run: async () => [], close: async () => {} };
+    runSync(formatVolume({ disks, raid: 'raid4', env, arena, kernels, initialState: stateOf(0) }));
+    this.volume = runSync(RaidVolume.open({ disks, arena, kernels, pool: pool ?? inline, env }));
+    this.sum = arena.reserve(8);
+    this.first = arena.reserve(FRAMES * BLOCK_SIZE, BLOCK_SIZE);
+  }
+
+  stripeOf(vbn: number): number {
+    return vbn % 1024;
+  }
+
+  frame(): number {
+    for (;;) {
+      const frame = this.first + this.prng.below(FRAMES) * BLOCK_SIZE;
+      if (!this.busyFrames.has(frame)) return frame;
+    }
+  }
+
+  /** Blocks to write, at places that no write under way is near: as the allocator chooses. */
+  choose(count: number): { writes: BlockWrite[]; blocks: Map<number, Block> } {
+    const blocks = new Map<number, Block>();
+    const writes: BlockWrite[] = [];
+    const free = allVbns(this.volume).filter((vbn) => {
+      const stripe = this.stripeOf(vbn);
+      if (stripe >= STRIPES || this.busyStripes.has(stripe)) return false;
+      return !this.live.has(vbn) && !this.volume.isWriteInFlight(vbn, 1);
+    });
+    const { arena, kernels } = this.instance;
+    for (const vbn of this.prng.shuffle(free).slice(0, count)) {
+      const address = this.frame();
+      this.busyFrames.add(address);
+      const seed = this.prng.u32();
+      fillBlock(arena.bytes(address, BLOCK_SIZE), seed);
+      kernels.xxhash64(address, BLOCK_SIZE, this.sum);
+      blocks.set(vbn, {
+        seed,
+        low: arena.u32[this.sum / 4] as number,
+        high: arena.u32[this.sum / 4 + 1] as number,
+      });
+      writes.push({ vbn, address });
+    }
+    return { writes, blocks };
+  }
+
+  readonly liveness = {
+    isLive: (vbn: number, count: number) => {
+      for (let at = vbn; at < vbn + count; at++) if (this.live.has(at)) return true;
+      return false;
+    },
+  };
+
+  async writeLater(): Promise<void> {
+    const { writes, blocks } = this.choose(1 + this.prng.below(20));
+    const stripes = writes.map(({ vbn }) => this.stripeOf(vbn));
+    for (const stripe of stripes) this.busyStripes.add(stripe);
+    await Task.start(this.volume.write(writes, this.liveness)).promise();
+    for (const stripe of stripes) this.busyStripes.delete(stripe);
+    for (const [vbn, block] of blocks) this.live.set(vbn, block);
+    // Overtaken, the first writes may still be on their way: the frames must stay as they are.
+    while (writes.some(({ vbn }) => this.volume.isWriteInFlight(vbn, 1))) await Promise.resolve();
+    for (const { address } of writes) this.busyFrames.delete(address);
+  }
+
+  writeNow(): void {
+    const { writes, blocks } = this.choose(1 + this.prng.below(20));
+    runSync(this.volume.write(writes, this.liveness));
+    for (const [vbn, block] of blocks) this.live.set(vbn, block);
+    for (const { address } of writes) this.busyFrames.delete(address);
+    if (allVbns(this.volume).some((vbn) => this.volume.isWriteInFlight(vbn, 1))) this.overtaken++;
+  }
+
+  reads(): { requests: BlockRead[]; check: () => void } {
+    const chosen = this.prng.shuffle([...this.live]).slice(0, 10);
+    const requests = chosen.map(([vbn, { low, high }]): BlockRead => {
+      const address = this.frame();
+      this.busyFrames.add(address);
+      return { vbn, checksumLow: low, checksumHigh: high, address };
+    });
+    const expected = new Uint8Array(BLOCK_SIZE);
+    const check = () => {
+      requests.forEach(({ error, address, vbn }, index) => {
+        assert.is(error, undefined, `vbn ${vbn}: ${error?.message}`);
+        fillBlock(expected, (chosen[index] as [number, Block])[1].seed);
+        assert.equal(this.instance.arena.bytes(address, BLOCK_SIZE), expected);
+        this.busyFrames.delete(address);
+      });
+    };
+    return { requests, check };
+  }
+}
+
+async function run(seed: number, how: { missing?: number; pool?: ThreadPool } = {}): Promise<World> {
+  const world = new World(seed, how.pool);
+  const { volume, prng } = world;
+  if (how.missing !== undefined) runSync(volume.failDisk(how.missing));
+  const pending = new Set<Promise<void>>();
+  const keep = (promise: Promise<void>) => {
+    const kept = promise.finally(() => pending.delete(kept));
+    pending.add(kept);
+  };
+  for (let step = 0; step < STEPS; step++) {
+    const kind = prng.below(10);
+    if (kind < 4) keep(world.writeLater());
+    else if (kind < 5) world.writeNow();
+    else if (kind < 7) {
+      const { requests, check } = world.reads();
+      keep(Task.start(volume.read(requests)).promise().then(check));
+    } else if (kind < 8) {
+      const { requests, check } = world.reads();
+      runSync(volume.read(requests));
+      check();
+    } else if (kind < 9) keep(Task.start(volume.flush()).promise());
+    for (let turns = prng.below(30); turns > 0; turns--) await Promise.resolve();
+    if (world.live.size > 90 || step % 40 === 39) {
+      await Promise.all(pending);
+      for (const vbn of prng.shuffle([...world.live.keys()]).slice(0, 60)) world.live.delete(vbn);
+      await Task.start(volume.writeRoot(stateOf(step), clock.now())).promise();
+    }
+  }
+  await Promise.all(pending);
+  // What was overtaken lands now, if it has not.
+  for (let turns = 0; turns < 1000; turns++) await Promise.resolve();
+  runSync(volume.writeRoot(stateOf(999), clock.now()));
+  return world;
+}
+
+test('any order of completion, any sync call in between', async () => {
+  let overtaken = 0;
+  for (let seed = SEED; seed < SEED + 6; seed++) {
+    const world = await run(seed);
+    overtaken += world.overtaken;
+    for (let lost = 0; lost < 4; lost++) {
+      const rest = world.disks.filter((_, index) => index !== lost);
+      const volume = open(rest, { readOnly: true });
+      assert.equal(readBlocks(volume, world.live), [], `seed ${seed}, disk ${lost} lost`);
+    }
+  }
+  console.log(`  ${overtaken} sync writes came upon writes under way`);
+  assert.ok(overtaken > 10);
+});
+
+test('the same while degraded', async () => {
+  for (let missing = 0; missing < 4; missing++) {
+    const world = await run(SEED + 100 + missing, { missing });
+    const volume = open(world.disks.filter((_, index) => index !== missing), { readOnly: true });
+    assert.equal(readBlocks(volume, world.live), [], `disk ${missing} missing`);
+  }
+});
+
+test('large full-stripe writes give their parity to the thread pool', async () => {
+  const jobs: KernelJob[] = [];
+  const instance = createKernels({ arenaBytes: 48 * 1024 * 1024 });
+  const { arena, kernels } = instance;
+  const pool: ThreadPool = {
+    threads: 2,
+    jobCount: 0,
+    async run(given) {
+      await Promise.resolve();
+      jobs.push(...given);
+      return given.map((job) => runJob(kernels, job));
+    },
+    async close() {},
+  };
+  const prng = new SeededPrng(SEED);
+  const disks = [0, 1, 2, 3, 4, 5].map((index) => new MemoryDisk({ name: `memory-${index}`, blockCount: 2048 }));
+  const env = { clock, prng };
+  runSync(formatVolume({ disks, raid: 'raid4', env, arena, kernels, initialState: stateOf(0) }));
+  const volume = runSync(RaidVolume.open({ disks, arena, kernels, pool, env }));
+  const first = arena.reserve(2000 * BLOCK_SIZE, BLOCK_SIZE);
+  const sum = arena.reserve(8);
+  const image = new Map<number, Block>();
+  const writes = (volume.spans[0]?.columns ?? []).flatMap((column, place) =>
+    Array.from({ length: 400 }, (_, stripe): BlockWrite => {
+      const address = first + (place * 400 + stripe) * BLOCK_SIZE;
+      const seed = prng.u32();
+      fillBlock(arena.bytes(address, BLOCK_SIZE), seed);
+      kernels.xxhash64(address, BLOCK_SIZE, sum);
+      image.set(column + stripe, { seed, low: arena.u32[sum / 4] as number, high: arena.u32[sum / 4 + 1] as number });
+      return { vbn: column + stripe, address };
+    }),
+  );
+  await Task.start(volume.write(writes, { isLive: () => false })).promise();
+  assert.is(volume.stats.poolJobs, jobs.length);
+  assert.ok(jobs.length >= 4);
+  runSync(volume.flush());
+  for (let lost = 0; lost < 6; lost++) {
+    const rest = disks.filter((_, index) => index !== lost);
+    assert.equal(readBlocks(open(rest, { readOnly: true }), image), []);
+  }
+});
+
+test.run();
