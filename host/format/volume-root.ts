@@ -253,13 +253,14 @@ function checkRoot(root: VolumeRoot): void {
   if (!isFinite) throw damaged(name, 'a number is out of range');
   const places = new Map<number, Member>();
   for (const member of root.members) {
+    const isSized = member.blockCount < 2 ** 48 && member.dbnHigh <= member.blockCount;
+    if (!isSized || !Number.isFinite(member.epoch)) {
+      throw damaged(name, `a member of ${member.blockCount} blocks`);
+    }
     if (member.state === 'spare') continue;
     const place = member.group * 256 + member.column;
     if (member.column > DIAGONAL_COLUMN || member.group >= root.groupCount || places.has(place)) {
       throw damaged(name, `a member in group ${member.group}, column ${member.column}`);
-    }
-    if (!(member.blockCount < 2 ** 48 && member.dbnHigh <= member.blockCount)) {
-      throw damaged(name, `a member of ${member.blockCount} blocks`);
     }
     places.set(place, member);
   }

@@ -191,6 +191,30 @@ test('the same while degraded', async () => {
   }
 });
 
+test('a frame that an overtaken read will still write to is not trusted with a repaired block', async () => {
+  const world = new World(SEED + 200);
+  const { volume, disks, instance } = world;
+  world.writeNow();
+  const [vbn, { low, high, seed }] = [...world.live].find(([at]) => at < 2048) as [number, Block];
+  const at = (vbn - 1024 + volume.front.dataFirst) * BLOCK_SIZE;
+  disks[0]?.corrupt(at + 77, Uint8Array.of(4));
+  const address = world.frame();
+  const request = (): BlockRead => ({ vbn, checksumLow: low, checksumHigh: high, address });
+  const later = request();
+  const task = Task.start(volume.read([later]));
+  const now = request();
+  runSync(volume.read([now]));
+  assert.ok(now.error, 'the late read would put the rot back');
+  await task.promise();
+  assert.is(later.error, undefined);
+  const again = request();
+  runSync(volume.read([again]));
+  assert.is(again.error, undefined);
+  const expected = new Uint8Array(BLOCK_SIZE);
+  fillBlock(expected, seed);
+  assert.equal(instance.arena.bytes(address, BLOCK_SIZE), expected);
+});
+
 test('large full-stripe writes give their parity to the thread pool', async () => {
   const jobs: KernelJob[] = [];
   const instance = createKernels({ arenaBytes: 48 * 1024 * 1024 });
