@@ -1,5 +1,6 @@
-// The stripe journal: JOURNAL_REGIONS regions of equal size at the front of each disk of a group with
-// parity. A region holds one entry: a header block, then the blocks that it lists, in its order.
+// The stripe journal: JOURNAL_REGIONS regions of equal size at the front of each disk of a group
+// with parity. A region holds one entry: a header block, then the blocks that it lists, in its
+// order.
 
 /** Bytes in the header: one block. */
 export const JOURNAL_SIZE = 4096;

@@ -1,5 +1,5 @@
-// The label: block 0 of every disk, and again block 1. It says which disk of which volume this is and
-// where the parts of the disk's front lie. The front is outside of vbn space:
+// The label: block 0 of every disk, and again block 1. It says which disk of which volume this is
+// and where the parts of the disk's front lie. The front is outside of vbn space:
 //
 //   0, 1        label, two copies
 //   2..7        zero

@@ -1,5 +1,5 @@
-// The volume root: what a root slot holds, two blocks. RAID writes it, with the file system's volume
-// state inside. A root slot is written twice on every disk; see host/raid/.
+// The volume root: what a root slot holds, two blocks. RAID writes it, with the file system's
+// volume state inside. A root slot is written twice on every disk; see host/raid/.
 
 /** Bytes in the structure, and in a root slot. */
 export const VOLUME_ROOT_SIZE = 8192;

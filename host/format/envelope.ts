@@ -1,6 +1,7 @@
-// What label, volume root and journal header have in common: they begin with magic, version and size,
-// and hold at byte 16 the xxHash64 of themselves with that field zero. These offsets are the same in
-// every version to come, so that an old reader can tell a newer structure from a damaged one.
+// What label, volume root and journal header have in common: they begin with magic, version and
+// size, and hold at byte 16 the xxHash64 of themselves with that field zero. These offsets are the
+// same in every version to come, so that an old reader can tell a newer structure from a damaged
+// one.
 
 import { StorageError } from '../base/errors.ts';
 import type { Instant } from '../base/units.ts';
@@ -79,7 +80,8 @@ export function checkEnvelope(bytes: Uint8Array, envelope: Envelope, hash: Hash)
   const size = view.getUint32(SIZE_OFFSET, true);
   const version = view.getUint32(VERSION_OFFSET, true);
   // A newer version may be larger or smaller than ours; what cannot be checked is damage.
-  const isSizeSane = version > envelope.version ? size >= 24 && size <= bytes.length : size === sizeBytes;
+  const isSizeSane =
+    version > envelope.version ? size >= 24 && size <= bytes.length : size === sizeBytes;
   if (!isSizeSane || version === 0) throw damaged(name, `says version ${version}, ${size} bytes`);
   const copy = bytes.slice(0, size);
   copy.fill(0, CHECKSUM_OFFSET, CHECKSUM_OFFSET + CHECKSUM_SIZE);
@@ -137,7 +139,10 @@ export function getUuid(view: DataView, offset: number): string {
   let text = '';
   for (let index = 0; index < 16; index++) {
     if (index === 4 || index === 6 || index === 8 || index === 10) text += '-';
-    text += view.getUint8(offset + index).toString(16).padStart(2, '0');
+    text += view
+      .getUint8(offset + index)
+      .toString(16)
+      .padStart(2, '0');
   }
   return text;
 }

@@ -1,5 +1,6 @@
 // Headers of stripe journal entries: bytes <-> plain objects. See assembly/layout/journal.ts.
 
+import { DIAGONAL_COLUMN } from '../../assembly/layout/block.ts';
 import {
   JOURNAL_COUNT_OFFSET,
   JOURNAL_DURABLE_OFFSET,
@@ -18,9 +19,9 @@ import {
   JOURNAL_UUID_OFFSET,
   JOURNAL_VERSION,
 } from '../../assembly/layout/journal.ts';
-import { DIAGONAL_COLUMN } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
 import type { Dbn } from '../base/units.ts';
+import type { Checksum, Envelope, Hash } from './envelope.ts';
 import {
   checkEnvelope,
   checkZero,
@@ -31,7 +32,6 @@ import {
   setUuid,
   viewOf,
 } from './envelope.ts';
-import type { Checksum, Envelope, Hash } from './envelope.ts';
 import { getU64, setU64 } from './words.ts';
 
 /** A block of an entry: where it belongs and what it must hold. */
@@ -96,7 +96,8 @@ export function decodeJournalHeader(bytes: Uint8Array, hash: Hash): JournalHeade
     records,
   };
   const isSane = Number.isFinite(header.epoch) && header.durable < header.sequence;
-  if (!isSane || !Number.isFinite(header.sequence)) throw damaged(name, 'its numbers are impossible');
+  if (!isSane || !Number.isFinite(header.sequence))
+    throw damaged(name, 'its numbers are impossible');
   return header;
 }
 

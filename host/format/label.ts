@@ -1,5 +1,6 @@
 // Labels: bytes <-> plain objects. See assembly/layout/label.ts.
 
+import { DIAGONAL_COLUMN, TETRIS_STRIPES } from '../../assembly/layout/block.ts';
 import {
   LABEL_BLOCKS_OFFSET,
   LABEL_COLUMN_OFFSET,
@@ -27,10 +28,10 @@ import {
   ROOT_RING_FIRST,
   ROOT_SLOTS,
 } from '../../assembly/layout/label.ts';
-import { DIAGONAL_COLUMN, TETRIS_STRIPES } from '../../assembly/layout/block.ts';
 import { VOLUME_ROOT_BLOCKS } from '../../assembly/layout/volume-root.ts';
 import { assert } from '../base/assert.ts';
 import type { Dbn, Instant } from '../base/units.ts';
+import type { Envelope, Features, Hash } from './envelope.ts';
 import {
   checkEnvelope,
   checkZero,
@@ -44,9 +45,8 @@ import {
   setUuid,
   viewOf,
 } from './envelope.ts';
-import type { Envelope, Features, Hash } from './envelope.ts';
-import { getRaidKind, raidKindNumber } from './volume-root.ts';
 import type { RaidKind } from './volume-root.ts';
+import { getRaidKind, raidKindNumber } from './volume-root.ts';
 import { getU64, setInstant, setU64 } from './words.ts';
 
 /** Where the parts of a disk's front lie, in blocks. */

@@ -1,6 +1,7 @@
-// Volume roots: bytes <-> plain objects. See assembly/layout/volume-root.ts. The file system's part,
-// the volume state, is carried as bytes.
+// Volume roots: bytes <-> plain objects. See assembly/layout/volume-root.ts. The file system's
+// part, the volume state, is carried as bytes.
 
+import { AREA_STRIPES, DATA_COLUMNS_MAX, DIAGONAL_COLUMN } from '../../assembly/layout/block.ts';
 import {
   MEMBER_BLOCKS_OFFSET,
   MEMBER_COLUMN_OFFSET,
@@ -46,10 +47,10 @@ import {
   VOLUME_ROOT_TIME_OFFSET,
   VOLUME_ROOT_UUID_OFFSET,
 } from '../../assembly/layout/volume-root.ts';
-import { AREA_STRIPES, DATA_COLUMNS_MAX, DIAGONAL_COLUMN } from '../../assembly/layout/block.ts';
 import { VOLUME_STATE_SIZE } from '../../assembly/layout/volume-state.ts';
 import { assert } from '../base/assert.ts';
 import type { Dbn, Instant, Vbn } from '../base/units.ts';
+import type { Envelope, Features, Hash } from './envelope.ts';
 import {
   checkEnvelope,
   checkZero,
@@ -63,7 +64,6 @@ import {
   setUuid,
   viewOf,
 } from './envelope.ts';
-import type { Envelope, Features, Hash } from './envelope.ts';
 import { getU64, setInstant, setU64 } from './words.ts';
 
 export type RaidKind = 'none' | 'raid4' | 'dp';
@@ -249,8 +249,8 @@ function getRange(view: DataView, index: number): Range {
 /** What the engine relies on when it uses the two tables. */
 function checkRoot(root: VolumeRoot): void {
   const name = VOLUME_ROOT_ENVELOPE.name;
-  const isFinite = [root.epoch, root.number, root.journalSequence].every(Number.isFinite);
-  if (!isFinite) throw damaged(name, 'a number is out of range');
+  const isInRange = [root.epoch, root.number, root.journalSequence].every(Number.isFinite);
+  if (!isInRange) throw damaged(name, 'a number is out of range');
   const places = new Map<number, Member>();
   for (const member of root.members) {
     const isSized = member.blockCount < 2 ** 48 && member.dbnHigh <= member.blockCount;
@@ -280,7 +280,11 @@ function checkRoot(root: VolumeRoot): void {
   }
 }
 
-function nameOf<T extends string>(numbers: Readonly<Record<T, number>>, number: number, what: string): T {
+function nameOf<T extends string>(
+  numbers: Readonly<Record<T, number>>,
+  number: number,
+  what: string,
+): T {
   for (const name of Object.keys(numbers) as T[]) {
     if (numbers[name] === number) return name;
   }

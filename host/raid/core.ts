@@ -3,8 +3,8 @@
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import type { ThreadPool } from '../base/env.ts';
-import { all, wait } from '../base/task.ts';
 import type { Io, Step } from '../base/task.ts';
+import { all, wait } from '../base/task.ts';
 import type { Address, Dbn } from '../base/units.ts';
 import type { Front } from '../format/label.ts';
 import type { Arena } from '../kernels/arena.ts';
@@ -155,7 +155,11 @@ export function* writeRuns(
     const part = runs.slice(first, first + CALLS_MAX).filter((run) => run.member.isUsable);
     core.stats.writeCalls += part.length;
     const ios = part.map((run) => wrap(run.member.write(run.dbn, run.views(core.arena))));
-    collect(part.map((run) => run.member), yield* wait(all(ios)), failures);
+    collect(
+      part.map((run) => run.member),
+      yield* wait(all(ios)),
+      failures,
+    );
   }
   return failures;
 }

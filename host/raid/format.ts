@@ -1,22 +1,33 @@
 // Making a volume out of disks: fronts are zeroed, a root is written to every disk, labels last, so
 // that what a crash leaves behind is no volume yet.
 
-import { AREA_STRIPES, BLOCK_SIZE, DATA_COLUMNS_MAX, PARITY_COLUMN, TETRIS_STRIPES } from '../../assembly/layout/block.ts';
+import {
+  AREA_STRIPES,
+  BLOCK_SIZE,
+  DATA_COLUMNS_MAX,
+  PARITY_COLUMN,
+  TETRIS_STRIPES,
+} from '../../assembly/layout/block.ts';
 import { JOURNAL_REGIONS } from '../../assembly/layout/journal.ts';
-import { LABEL_COPIES, ROOT_COPIES, ROOT_RING_FIRST, ROOT_SLOTS } from '../../assembly/layout/label.ts';
+import {
+  LABEL_COPIES,
+  ROOT_COPIES,
+  ROOT_RING_FIRST,
+  ROOT_SLOTS,
+} from '../../assembly/layout/label.ts';
 import { VOLUME_ROOT_BLOCKS, VOLUME_ROOT_MEMBERS_MAX } from '../../assembly/layout/volume-root.ts';
 import type { Clock, Prng } from '../base/env.ts';
 import { StorageError } from '../base/errors.ts';
-import { all, wait } from '../base/task.ts';
 import type { Step } from '../base/task.ts';
+import { all, wait } from '../base/task.ts';
 import type { Dbn } from '../base/units.ts';
 import type { Disk } from '../device/device.ts';
-import { NO_FEATURES } from '../format/envelope.ts';
 import type { Hash } from '../format/envelope.ts';
-import { encodeLabel, frontOf } from '../format/label.ts';
+import { NO_FEATURES } from '../format/envelope.ts';
 import type { Front, Label } from '../format/label.ts';
-import { encodeVolumeRoot, VBN_LIMIT_MAX } from '../format/volume-root.ts';
+import { encodeLabel, frontOf } from '../format/label.ts';
 import type { Member, RaidKind, Range, VolumeRoot } from '../format/volume-root.ts';
+import { encodeVolumeRoot, VBN_LIMIT_MAX } from '../format/volume-root.ts';
 import type { Arena } from '../kernels/arena.ts';
 import type { KernelExports } from '../kernels/exports.ts';
 import { Hasher } from './hasher.ts';
@@ -42,7 +53,8 @@ export interface Formatted {
   readonly blockCount: number;
 }
 
-/** Bounds of the default journal. 4 regions of 32 blocks: a stripe of 16 columns and parity fits. */
+/** Bounds of the default journal. 4 regions of 32 blocks: a stripe of 16 columns and parity fits.
+ *  */
 const JOURNAL_BLOCKS_MIN = 128;
 const JOURNAL_BLOCKS_MAX = 1024;
 
@@ -61,7 +73,8 @@ export function diskBlocksFor(options: {
   // The journal's size follows the disk's, which includes it: a few rounds make it stable.
   let blocks = stripes;
   for (let round = 0; round < 8; round++) {
-    blocks = frontOf({ journalBlocks: journalBlocksFor(raid, blocks), logBlocks }).dataFirst + stripes;
+    blocks =
+      frontOf({ journalBlocks: journalBlocksFor(raid, blocks), logBlocks }).dataFirst + stripes;
   }
   return blocks;
 }
@@ -84,7 +97,9 @@ export function* formatVolume(options: FormatOptions): Step<Formatted> {
   checkJournal(raid, journalBlocks);
   const front = frontOf({ journalBlocks, logBlocks: options.logBlocks ?? 0 });
   const uuid = newUuid(env.prng);
-  const members = disks.map((disk, index) => memberOf(raid, disk, { index, count: disks.length, env, front }));
+  const members = disks.map((disk, index) =>
+    memberOf(raid, disk, { index, count: disks.length, env, front }),
+  );
   const ranges = rangesOf(raid, disks, front);
   const created = env.clock.now();
   const root: VolumeRoot = {
@@ -112,7 +127,12 @@ export function* formatVolume(options: FormatOptions): Step<Formatted> {
 }
 
 /** Zeroes everything in front of the data, and writes the root. */
-function* writeFronts(disks: readonly Disk[], front: Front, root: VolumeRoot, hash: Hash): Step<void> {
+function* writeFronts(
+  disks: readonly Disk[],
+  front: Front,
+  root: VolumeRoot,
+  hash: Hash,
+): Step<void> {
   for (const disk of disks) yield* zeroFront(disk, front);
   const bytes = encodeVolumeRoot(root, hash);
   const dbn = rootDbn(front, root.number);
@@ -205,8 +225,10 @@ function rangesOf(raid: RaidKind, disks: readonly Disk[], front: Front): Range[]
 }
 
 function checkKind(raid: RaidKind, diskCount: number): void {
-  if (raid === 'dp') throw new StorageError('UNSUPPORTED_FEATURE', 'double parity is not built yet');
-  if (raid !== 'none' && raid !== 'raid4') throw invalid(`raid is none, raid4 or dp, not ${String(raid)}`);
+  if (raid === 'dp')
+    throw new StorageError('UNSUPPORTED_FEATURE', 'double parity is not built yet');
+  if (raid !== 'none' && raid !== 'raid4')
+    throw invalid(`raid is none, raid4 or dp, not ${String(raid)}`);
   const [min, max] = raid === 'none' ? [1, VOLUME_ROOT_MEMBERS_MAX] : [2, DATA_COLUMNS_MAX + 1];
   if (!Number.isInteger(diskCount) || diskCount < min || diskCount > max) {
     throw invalid(`${raid} takes ${min} to ${max} disks, not ${diskCount}`);

@@ -1,5 +1,5 @@
-// Where blocks are: vbn <-> (member, dbn), from the tables of members and ranges of the volume root.
-// Ranges are append-only, so a vbn means the same place for ever.
+// Where blocks are: vbn <-> (member, dbn), from the tables of members and ranges of the volume
+// root. Ranges are append-only, so a vbn means the same place for ever.
 //
 // A group is what shares stripes: `none` has one group per disk, of a single data column and no
 // parity; `raid4` one group of all disks, whose last one is row parity. The rest of RAID asks only
@@ -102,7 +102,10 @@ function groupOf(index: number, members: readonly Member[]): Group {
 
 /** Extents over the same dbns of one group are the columns of a span. */
 function spansOf(groups: readonly Group[], extents: readonly Extent[]): StripeSpan[] {
-  const spans = new Map<string, { group: number; stripeCount: number; columns: Vbn[]; hasParity: boolean }>();
+  const spans = new Map<
+    string,
+    { group: number; stripeCount: number; columns: Vbn[]; hasParity: boolean }
+  >();
   for (const extent of extents) {
     const key = `${extent.group}:${extent.dbnFirst}:${extent.count}`;
     const span = spans.get(key);

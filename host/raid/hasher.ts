@@ -1,5 +1,6 @@
 // xxHash64 of bytes that may lie outside of the arena: structures of a disk's front, and journal
-// blocks on the heap. Bytes are copied into a small buffer in the arena and hashed there, in one turn.
+// blocks on the heap. Bytes are copied into a small buffer in the arena and hashed there, in one
+// turn.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { VOLUME_ROOT_SIZE } from '../../assembly/layout/volume-root.ts';
@@ -37,7 +38,10 @@ export class Hasher {
   };
 
   /** Of blocks in the arena. Calls `found` for each, in order. */
-  blocks(addresses: readonly Address[], found: (index: number, low: number, high: number) => void): void {
+  blocks(
+    addresses: readonly Address[],
+    found: (index: number, low: number, high: number) => void,
+  ): void {
     const { u32 } = this.#arena;
     for (let first = 0; first < addresses.length; first += BATCH_BLOCKS) {
       const count = Math.min(BATCH_BLOCKS, addresses.length - first);

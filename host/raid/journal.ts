@@ -1,7 +1,7 @@
-// The stripe journal closes the write hole. A stripe in which something lives cannot be written in one
-// atomic step: were its parity to land without its data, or the reverse, a live neighbour could no
-// longer be reconstructed. So the new blocks and the new parity go here first, on as many disks as
-// faults are tolerated, plus one; are flushed; and only then in place.
+// The stripe journal closes the write hole. A stripe in which something lives cannot be written in
+// one atomic step: were its parity to land without its data, or the reverse, a live neighbour
+// could no longer be reconstructed. So the new blocks and the new parity go here first, on as many
+// disks as faults are tolerated, plus one; are flushed; and only then in place.
 //
 // On disk: JOURNAL_REGIONS regions; an entry (header and blocks) takes one. In memory: the sequence
 // number of the last entry, the region it took, and up to which sequence all is durable in place.
@@ -10,15 +10,15 @@
 // over newer data. At mount, under the winning root R, the entries that count are those
 //
 //   (a) of R's epoch: a mount for writing replays, flushes, and only then commits a root of a new
-//       epoch, so that no entry of an older epoch is needed or believed any more. Disks that were not
-//       there, and come back with old entries, are not members of R, and are not read;
+//       epoch, so that no entry of an older epoch is needed or believed any more. Disks that were
+//       not there, and come back with old entries, are not members of R, and are not read;
 //   (b) above R.journalSequence: a root that ends a CP is written after a flush of all disks, and
-//       says that all entries so far are durable in place. A root that only takes out a disk changes
-//       nothing here: entries under way stay valid;
+//       says that all entries so far are durable in place. A root that only takes out a disk
+//       changes nothing here: entries under way stay valid;
 //   (c) above the `durable` of every header found: an entry is written after all but its immediate
 //       predecessor were flushed in place (the flush that makes entry k durable makes the in-place
-//       writes of k - 1 durable as well). So at most the last two entries count, both are whole, and
-//       they are replayed in order. Without (c) an entry that survived in a region, while its
+//       writes of k - 1 durable as well). So at most the last two entries count, both are whole,
+//       and they are replayed in order. Without (c) an entry that survived in a region, while its
 //       successors were overwritten in theirs, would bring back an old parity.
 //
 // Between two entries of a stripe, can the stripe be written without the journal? Only when it is
@@ -26,21 +26,21 @@
 // until a later root is committed, which voids the entry by (b). An entry that is not whole on any
 // disk was torn, never flushed, and nothing of it went in place.
 //
-// A region is given to a new entry when the one before it in that region is durable in place, and no
-// write to it is in flight (one overtaken by a sync call could land on the new entry).
+// A region is given to a new entry when the one before it in that region is durable in place, and
+// no write to it is in flight (one overtaken by a sync call could land on the new entry).
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { JOURNAL_RECORDS_MAX, JOURNAL_REGIONS } from '../../assembly/layout/journal.ts';
 import { isStorageError } from '../base/errors.ts';
-import { all, wait } from '../base/task.ts';
 import type { Io, Step } from '../base/task.ts';
+import { all, wait } from '../base/task.ts';
 import type { Address, Dbn } from '../base/units.ts';
-import type { Front } from '../format/label.ts';
-import { decodeJournalHeader, encodeJournalHeader } from '../format/journal.ts';
 import type { JournalHeader, JournalRecord } from '../format/journal.ts';
+import { decodeJournalHeader, encodeJournalHeader } from '../format/journal.ts';
+import type { Front } from '../format/label.ts';
 import type { VolumeRoot } from '../format/volume-root.ts';
-import { collect, flushMembers, placeKey, stripeMembers } from './core.ts';
 import type { Failure, RaidCore } from './core.ts';
+import { collect, flushMembers, placeKey, stripeMembers } from './core.ts';
 import type { Group } from './geometry.ts';
 import type { MemberDisk, Outcome } from './member-disk.ts';
 
@@ -201,7 +201,8 @@ function tryHeader(core: RaidCore, bytes: Uint8Array): JournalHeader | undefined
     const header = decodeJournalHeader(bytes, core.hasher.hash);
     return header.records.length <= entryBlocksMax(core.front) ? header : undefined;
   } catch (error) {
-    if (isStorageError(error, 'BAD_MAGIC') || isStorageError(error, 'BAD_CHECKSUM')) return undefined;
+    if (isStorageError(error, 'BAD_MAGIC') || isStorageError(error, 'BAD_CHECKSUM'))
+      return undefined;
     throw error;
   }
 }
@@ -227,7 +228,11 @@ function* readEntry(core: RaidCore, entry: Entry): Step<ReplayBlock[]> {
 }
 
 /** Where a record belongs; undefined for a column whose disk is gone, or that does not exist. */
-function placeOf(core: RaidCore, record: JournalRecord, bytes: Uint8Array): ReplayBlock | undefined {
+function placeOf(
+  core: RaidCore,
+  record: JournalRecord,
+  bytes: Uint8Array,
+): ReplayBlock | undefined {
   const member = core.members.find(
     ({ group, column, isUsable }) => isUsable && group === record.group && column === record.column,
   );
@@ -236,8 +241,9 @@ function placeOf(core: RaidCore, record: JournalRecord, bytes: Uint8Array): Repl
   return { member, dbn: record.dbn, bytes };
 }
 
-/** Puts blocks in place and flushes; gives the disks that failed. Idempotent: a crash in the middle is
- *  followed by the same. No root may be written before it has ended: that would void the entries. */
+/** Puts blocks in place and flushes; gives the disks that failed. Idempotent: a crash in the
+ *  middle is followed by the same. No root may be written before it has ended: that would void the
+ *  entries. */
 export function* replayInPlace(core: RaidCore, blocks: readonly ReplayBlock[]): Step<Failure[]> {
   const failures: Failure[] = [];
   for (const { member, dbn, bytes } of blocks) {

@@ -1,15 +1,16 @@
 // A disk in its place in a RAID group, and the registry of writes under way.
 //
 // A device error is a result here, not an exception: it takes out the disk, and the caller decides
-// what that means. Writes are in the registry from their start to their completion, by group and dbn:
-// where a synchronous call takes an asynchronous write over, the old write still reaches the medium
-// at some time, and until then neither its block nor its stripe may be given other bytes (ENGINE 5).
+// what that means. Writes are in the registry from their start to their completion, by group and
+// dbn: where a synchronous call takes an asynchronous write over, the old write still reaches the
+// medium at some time, and until then neither its block nor its stripe may be given other bytes
+// (ENGINE 5).
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { assert, InvariantError } from '../base/assert.ts';
 import { isStorageError, StorageError } from '../base/errors.ts';
-import { isPromise } from '../base/task.ts';
 import type { Io } from '../base/task.ts';
+import { isPromise } from '../base/task.ts';
 import type { Dbn } from '../base/units.ts';
 import type { Disk } from '../device/device.ts';
 import type { Member, MemberState } from '../format/volume-root.ts';
@@ -52,7 +53,8 @@ export class WritesInFlight {
     return this.#runs.size === 0;
   }
 
-  /** Waits until one more write is complete. A sync call cannot: only the event loop completes it. */
+  /** Waits until one more write is complete. A sync call cannot: only the event loop completes it.
+   *  */
   completion(): Io<void> {
     return {
       start: () => new Promise((resolve) => this.#waiting.push(resolve)),

@@ -1,32 +1,33 @@
 // Deciding which disks make up a volume (ENGINE 9): a pure function of what was found on them.
 //
-// The largest (epoch, number) of all valid roots wins. A root on one disk alone may win too: all that
-// it refers to was flushed on all disks before it was written. What counts is its list of members.
+// The largest (epoch, number) of all valid roots wins. A root on one disk alone may win too: all
+// that it refers to was flushed on all disks before it was written. What counts is its list of
+// members.
 //
-// A disk that the list does not call active is stale: it missed something, and stays out until it is
-// rebuilt. (`none` has nothing to rebuild from, and there a disk that was missing missed nothing: its
-// blocks are written by nobody else. It is taken back.) Stale is not the same as diverged: a side that
-// was opened apart from the other wrote roots that exclude it. So a disk has diverged if it is a
-// member, not active, and its own newest root shares no active disk with the winner. While there was
-// one volume, every root shares one: taking out a disk leaves others in; only sides that each took
-// the other out share none.
+// A disk that the list does not call active is stale: it missed something, and stays out until it
+// is rebuilt. (`none` has nothing to rebuild from, and there a disk that was missing missed
+// nothing: its blocks are written by nobody else. It is taken back.) Stale is not the same as
+// diverged: a side that was opened apart from the other wrote roots that exclude it. So a disk has
+// diverged if it is a member, not active, and its own newest root shares no active disk with the
+// winner. While there was one volume, every root shares one: taking out a disk leaves others in;
+// only sides that each took the other out share none.
 //
-// A disk that the list calls active has been told of its epoch: a writer puts the epoch on all labels,
-// durably, before it writes its first root. A label that does not know of the epoch is that of an old
-// copy of the disk, put in its place: stale as well, whatever the list says.
+// A disk that the list calls active has been told of its epoch: a writer puts the epoch on all
+// labels, durably, before it writes its first root. A label that does not know of the epoch is
+// that of an old copy of the disk, put in its place: stale as well, whatever the list says.
 //
-// Enough members: no group may lack more than its parity covers. If of the disks that the winner calls
-// active half or more are missing, those could be mounted elsewhere and go on by themselves: then a
-// mount for writing needs `degraded: true`.
+// Enough members: no group may lack more than its parity covers. If of the disks that the winner
+// calls active half or more are missing, those could be mounted elsewhere and go on by themselves:
+// then a mount for writing needs `degraded: true`.
 
 import type { StorageErrorCode } from '../base/errors.ts';
 import { StorageError } from '../base/errors.ts';
 import type { Disk } from '../device/device.ts';
-import { NO_FEATURES } from '../format/envelope.ts';
 import type { Features } from '../format/envelope.ts';
+import { NO_FEATURES } from '../format/envelope.ts';
 import type { Label } from '../format/label.ts';
-import { compareRoots } from '../format/volume-root.ts';
 import type { Member, RaidKind, VolumeRoot } from '../format/volume-root.ts';
+import { compareRoots } from '../format/volume-root.ts';
 import type { DiskSurvey } from './survey.ts';
 
 export interface MountOptions {
@@ -55,11 +56,12 @@ export function faultsTolerated(raid: RaidKind): number {
 type Labelled = DiskSurvey & { readonly label: Label };
 
 /** @throws StorageError NOT_A_VOLUME, VERSION_TOO_NEW, UNSUPPORTED_FEATURE, DISK_FOREIGN,
- *  DISK_DUPLICATE, DISK_TRUNCATED, DISK_MISSING, RAID_DEGRADED_BEYOND_PARITY, DIVERGED, BAD_CHECKSUM
- *  (no root is whole). */
+ *  DISK_DUPLICATE, DISK_TRUNCATED, DISK_MISSING, RAID_DEGRADED_BEYOND_PARITY, DIVERGED,
+ *  BAD_CHECKSUM (no root is whole). */
 export function planMount(surveys: readonly DiskSurvey[], options: MountOptions): MountPlan {
   for (const { disk, tooNew } of surveys) {
-    if (tooNew !== undefined) throw refuse('VERSION_TOO_NEW', `${disk.name}: ${tooNew.message}`, tooNew.detail);
+    if (tooNew !== undefined)
+      throw refuse('VERSION_TOO_NEW', `${disk.name}: ${tooNew.message}`, tooNew.detail);
   }
   const labelled = surveys.filter((survey): survey is Labelled => survey.label !== undefined);
   if (labelled.length === 0) {
@@ -113,7 +115,9 @@ function checkIdentities(labelled: readonly Labelled[]): void {
 }
 
 function newestRoot(labelled: readonly Labelled[]): VolumeRoot {
-  const newest = labelled.flatMap(({ roots }) => roots.slice(0, 1)).sort((a, b) => compareRoots(b, a));
+  const newest = labelled
+    .flatMap(({ roots }) => roots.slice(0, 1))
+    .sort((a, b) => compareRoots(b, a));
   if (newest[0] === undefined) {
     throw refuse('BAD_CHECKSUM', 'no disk has a volume root that is whole', {
       disks: labelled.map(({ disk }) => disk.name),
@@ -122,7 +126,11 @@ function newestRoot(labelled: readonly Labelled[]): VolumeRoot {
   return newest[0];
 }
 
-function checkFeatures(labelFeatures: Features, root: VolumeRoot, { readOnly }: MountOptions): void {
+function checkFeatures(
+  labelFeatures: Features,
+  root: VolumeRoot,
+  { readOnly }: MountOptions,
+): void {
   if (root.raid === 'dp') throw refuse('UNSUPPORTED_FEATURE', 'the volume has double parity', {});
   for (const features of [labelFeatures, root.features]) {
     const unknown = features.incompatible & ~NO_FEATURES.incompatible;
@@ -132,7 +140,7 @@ function checkFeatures(labelFeatures: Features, root: VolumeRoot, { readOnly }: 
       throw refuse('UNSUPPORTED_FEATURE', message, { features: unknown });
     }
     if (unwritable !== 0n && !readOnly) {
-      const message = `features ${unwritable.toString(2)} are not known here: open with readOnly: true`;
+      const message = `features ${unwritable.toString(2)} are not known here: they can be read only`;
       throw refuse('UNSUPPORTED_FEATURE', message, { features: unwritable });
     }
   }
@@ -193,13 +201,17 @@ function checkEnough(
 ): void {
   const tolerated = faultsTolerated(root.raid);
   const needed = root.members.map((member, index) => ({ member, index }));
-  const lacking = needed.filter(({ member, index }) => member.state !== 'spare' && disks[index] === undefined);
-  const names = lacking.map(({ member }) => `disk ${member.group}/${member.column} (${member.uuid})`);
+  const lacking = needed.filter(
+    ({ member, index }) => member.state !== 'spare' && disks[index] === undefined,
+  );
+  const names = lacking.map(
+    ({ member }) => `disk ${member.group}/${member.column} (${member.uuid})`,
+  );
   const detail = { missing: names };
   for (let group = 0; group < root.groupCount && root.raid !== 'none'; group++) {
     const count = lacking.filter(({ member }) => member.group === group).length;
     if (count <= tolerated) continue;
-    const message = `${count} disks are missing or stale, parity covers ${tolerated}: ${names.join(', ')}`;
+    const message = `${count} disks are missing, parity covers ${tolerated}: ${names.join(', ')}`;
     throw refuse('RAID_DEGRADED_BEYOND_PARITY', message, detail);
   }
   const active = root.members.filter(({ state }) => state === 'active').length;
@@ -226,7 +238,9 @@ function warningsOf(
   root.members.forEach(({ state, uuid, group, column }, index) => {
     if (disks[index] !== undefined || state === 'spare') return;
     const why = state === 'active' ? 'missing' : state;
-    warnings.push(`disk ${uuid} (group ${group}, column ${column}) is ${why}: the volume is degraded`);
+    warnings.push(
+      `disk ${uuid} (group ${group}, column ${column}) is ${why}: the volume is degraded`,
+    );
   });
   for (const { disk, label } of surveys) {
     if (label === undefined) warnings.push(`${disk.name} has no label and is left out`);

@@ -1,15 +1,16 @@
-// RaidVolume: disks as a BlockVolume. It holds the newest root, takes disks out, and lets one writer
-// at a time do its work; reading, writing, the journal and rebuilding are in files of their own.
+// RaidVolume: disks as a BlockVolume. It holds the newest root, takes disks out, and lets one
+// writer at a time do its work; reading, writing, the journal and rebuilding are in files of their
+// own.
 //
-// States of a volume: open; failed (an uncertain write had no redundancy left, or another writer has
-// the volume: every write from then on fails with VOLUME_FAILED and the first cause; reads go on).
-// States of a member: see volume-root.ts. A disk that fails a write or a flush is taken out at once:
-// a root with the old volume state, and without the disk, is written before anything else is, so that
-// no mount to come believes what it missed.
+// States of a volume: open; failed (an uncertain write had no redundancy left, or another writer
+// has the volume: every write from then on fails with VOLUME_FAILED and the first cause; reads go
+// on). States of a member: see volume-root.ts. A disk that fails a write or a flush is taken out
+// at once: a root with the old volume state, and without the disk, is written before anything else
+// is, so that no mount to come believes what it missed.
 //
-// Invariants: writes, flushes, roots, and changes of members never overlap (#exclusive); a root that
-// carries a new volume state is written only after a flush of all disks; a root number is used once,
-// and not while an older write to its slots is in flight.
+// Invariants: writes, flushes, roots, and changes of members never overlap (#exclusive); a root
+// that carries a new volume state is written only after a flush of all disks; a root number is
+// used once, and not while an older write to its slots is in flight.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { ROOT_COPIES } from '../../assembly/layout/label.ts';
@@ -18,28 +19,34 @@ import { VOLUME_STATE_SIZE } from '../../assembly/layout/volume-state.ts';
 import { assert } from '../base/assert.ts';
 import type { Clock, Logger, Prng, ThreadPool } from '../base/env.ts';
 import { StorageError } from '../base/errors.ts';
-import { all, Task, wait } from '../base/task.ts';
 import type { Io, Step } from '../base/task.ts';
+import { all, Task, wait } from '../base/task.ts';
 import type { Instant, Vbn } from '../base/units.ts';
-import type { BlockRead, BlockVolume, BlockWrite, Liveness, StripeSpan } from '../device/block-volume.ts';
+import type {
+  BlockRead,
+  BlockVolume,
+  BlockWrite,
+  Liveness,
+  StripeSpan,
+} from '../device/block-volume.ts';
 import type { Disk } from '../device/device.ts';
 import type { Front, Label } from '../format/label.ts';
 import { encodeLabel } from '../format/label.ts';
-import { encodeVolumeRoot } from '../format/volume-root.ts';
 import type { Member, RaidKind, VolumeRoot } from '../format/volume-root.ts';
+import { encodeVolumeRoot } from '../format/volume-root.ts';
 import type { Arena } from '../kernels/arena.ts';
 import type { KernelExports } from '../kernels/exports.ts';
-import { collect, flushMembers, newStats } from './core.ts';
 import type { Failure, RaidCore, RaidStats } from './core.ts';
+import { collect, flushMembers, newStats } from './core.ts';
 import { rootDbn } from './format.ts';
 import { Geometry } from './geometry.ts';
 import { Hasher } from './hasher.ts';
 import { Journal, readJournal, replayInMemory, replayInPlace } from './journal.ts';
 import { MemberDisk, WritesInFlight } from './member-disk.ts';
-import { faultsTolerated, planMount } from './mount.ts';
 import type { MountPlan } from './mount.ts';
-import { Reader } from './reader.ts';
+import { faultsTolerated, planMount } from './mount.ts';
 import type { ConfirmPointer } from './reader.ts';
+import { Reader } from './reader.ts';
 import { prepareDisk, rebuildMember } from './rebuild.ts';
 import { ScratchPool, scratchCount } from './scratch.ts';
 import { readLabelFirst, surveyDisk } from './survey.ts';
@@ -50,7 +57,11 @@ export interface RaidOptions {
   readonly arena: Arena;
   readonly kernels: KernelExports;
   readonly pool: ThreadPool;
-  readonly env: { readonly clock: Clock; readonly prng: Prng; readonly logger?: Logger | undefined };
+  readonly env: {
+    readonly clock: Clock;
+    readonly prng: Prng;
+    readonly logger?: Logger | undefined;
+  };
   readonly readOnly?: boolean | undefined;
   readonly degraded?: boolean | undefined;
 }
@@ -82,8 +93,8 @@ export class RaidVolume implements BlockVolume {
   #current: Task<unknown> | undefined;
   #isClosed = false;
 
-  /** Finds the volume on the disks, replays its stripe journal, and (unless read-only) takes it over
-   *  with a new epoch. Reserves arena: about 1.1 MiB of 8 MiB, 2.6 MiB of 64 MiB and more.
+  /** Finds the volume on the disks, replays its stripe journal, and (unless read-only) takes it
+   *  over with a new epoch. Reserves arena: about 1.1 MiB of 8 MiB, 2.6 MiB of 64 MiB and more.
    *  @throws StorageError as planMount; on refusal nothing has been changed. */
   static *open(options: RaidOptions): Step<RaidVolume> {
     const { arena, kernels, disks } = options;
@@ -164,7 +175,11 @@ export class RaidVolume implements BlockVolume {
   }
 
   get members(): readonly MemberStatus[] {
-    return this.#core.members.map((member) => ({ ...this.#describe(member), index: member.index, name: member.disk?.name }));
+    return this.#core.members.map((member) => ({
+      ...this.#describe(member),
+      index: member.index,
+      name: member.disk?.name,
+    }));
   }
 
   /** Whether a disk is missing, failed or not rebuilt yet. */
@@ -227,7 +242,9 @@ export class RaidVolume implements BlockVolume {
       if (label === undefined) continue;
       if (label.epoch === this.epoch && label.writer === this.#label.writer) return;
       const message = `another program opened the volume for writing (epoch ${label.epoch})`;
-      throw this.#fail(new StorageError('VOLUME_LOCKED', message, { detail: { epoch: label.epoch } }));
+      throw this.#fail(
+        new StorageError('VOLUME_LOCKED', message, { detail: { epoch: label.epoch } }),
+      );
     }
     throw this.#fail(new StorageError('DISK_FAILED', 'no label can be read any more'));
   }
@@ -237,7 +254,9 @@ export class RaidVolume implements BlockVolume {
     const member = this.#member(index);
     yield* this.#exclusive(() => {
       this.#checkExpendable(member);
-      return this.#drop([{ member, error: new StorageError('DISK_FAILED', 'taken out by command') }]);
+      return this.#drop([
+        { member, error: new StorageError('DISK_FAILED', 'taken out by command') },
+      ]);
     });
   }
 
@@ -351,7 +370,15 @@ export class RaidVolume implements BlockVolume {
   #describe(member: MemberDisk): Member {
     const { uuid, group, column, state, blockCount, dbnHighDurable, epoch } = member;
     const dbnHigh = dbnHighDurable;
-    return { uuid, group, column, state, blockCount, dbnHigh, epoch: state === 'active' ? this.epoch : epoch };
+    return {
+      uuid,
+      group,
+      column,
+      state,
+      blockCount,
+      dbnHigh,
+      epoch: state === 'active' ? this.epoch : epoch,
+    };
   }
 
   /** Takes members out in memory. Throws, and the volume has failed, when no redundancy is left. */
@@ -364,14 +391,21 @@ export class RaidVolume implements BlockVolume {
       const tolerated = faultsTolerated(this.raid);
       if (tolerated === 0) {
         const message = `${member.name} failed, and nothing stands in for it`;
-        throw this.#fail(new StorageError('DISK_FAILED', message, { cause: error, detail: { disk: member.name } }));
+        throw this.#fail(
+          new StorageError('DISK_FAILED', message, { cause: error, detail: { disk: member.name } }),
+        );
       }
       member.state = 'failed';
       member.epoch = this.epoch;
-      const lacking = this.#core.members.filter((other) => other.group === member.group && !other.isUsable);
+      const lacking = this.#core.members.filter(
+        (other) => other.group === member.group && !other.isUsable,
+      );
       if (lacking.length > tolerated) {
-        const message = `${lacking.map(({ name }) => name).join(', ')} failed: more than parity covers`;
-        throw this.#fail(new StorageError('RAID_DEGRADED_BEYOND_PARITY', message, { cause: error }));
+        const names = lacking.map(({ name }) => name).join(', ');
+        const message = `${names} failed: more than parity covers`;
+        throw this.#fail(
+          new StorageError('RAID_DEGRADED_BEYOND_PARITY', message, { cause: error }),
+        );
       }
     }
   }
@@ -380,14 +414,21 @@ export class RaidVolume implements BlockVolume {
   *#drop(failures: readonly Failure[]): Step<void> {
     if (failures.length === 0) return;
     this.#markFailed(failures);
-    yield* this.#writeRoots(this.#root.state, this.#options.env.clock.now(), this.#root.journalSequence);
+    yield* this.#writeRoots(
+      this.#root.state,
+      this.#options.env.clock.now(),
+      this.#root.journalSequence,
+    );
   }
 
   *#replace(member: MemberDisk, disk: Disk): Step<void> {
     const core = this.#core;
     if (member.state === 'active' && member.disk !== undefined) this.#checkExpendable(member);
     if (faultsTolerated(this.raid) === 0) {
-      throw new StorageError('INVALID_ARGUMENT', 'a volume without parity has nothing to rebuild from');
+      throw new StorageError(
+        'INVALID_ARGUMENT',
+        'a volume without parity has nothing to rebuild from',
+      );
     }
     const uuid = yield* prepareDisk(core, member, disk, this.#options.env.prng);
     member.disk = disk;
@@ -401,11 +442,19 @@ export class RaidVolume implements BlockVolume {
       yield* this.#orFail(member, member.flush());
     }
     // From here on a mount knows the disk, and does not trust it.
-    yield* this.#writeRoots(this.#root.state, this.#options.env.clock.now(), this.#root.journalSequence);
+    yield* this.#writeRoots(
+      this.#root.state,
+      this.#options.env.clock.now(),
+      this.#root.journalSequence,
+    );
     yield* rebuildMember(core, member, (io) => this.#orFail(member, io));
     yield* this.#orFail(member, member.flush());
     member.state = 'active';
-    yield* this.#writeRoots(this.#root.state, this.#options.env.clock.now(), this.#root.journalSequence);
+    yield* this.#writeRoots(
+      this.#root.state,
+      this.#options.env.clock.now(),
+      this.#root.journalSequence,
+    );
   }
 
   /** Runs an Io on a disk that is being rebuilt; its failure ends the rebuild, and only that. */
@@ -413,19 +462,27 @@ export class RaidVolume implements BlockVolume {
     const error = yield* wait(io);
     if (error === undefined) return;
     member.state = 'failed';
-    throw new StorageError('DISK_FAILED', `${member.name} failed while it was rebuilt`, { cause: error });
+    throw new StorageError('DISK_FAILED', `${member.name} failed while it was rebuilt`, {
+      cause: error,
+    });
   }
 
   #checkExpendable(member: MemberDisk): void {
-    const others = this.#core.members.filter((other) => other !== member && other.group === member.group);
+    const others = this.#core.members.filter(
+      (other) => other !== member && other.group === member.group,
+    );
     const lacking = others.filter(({ isUsable, state }) => !isUsable && state !== 'spare').length;
     if (lacking < faultsTolerated(this.raid)) return;
-    throw new StorageError('INVALID_ARGUMENT', `${member.name} cannot be spared: the volume would be lost`);
+    throw new StorageError(
+      'INVALID_ARGUMENT',
+      `${member.name} cannot be spared: the volume would be lost`,
+    );
   }
 
   #member(index: number): MemberDisk {
     const member = this.#core.members[index];
-    if (member === undefined) throw new StorageError('INVALID_ARGUMENT', `there is no disk ${index}`);
+    if (member === undefined)
+      throw new StorageError('INVALID_ARGUMENT', `there is no disk ${index}`);
     return member;
   }
 
@@ -444,7 +501,8 @@ export class RaidVolume implements BlockVolume {
   #settled(): Io<void> {
     const task = this.#current;
     return {
-      start: () => new Promise((resolve) => (task === undefined ? resolve() : task.onSettled(resolve))),
+      start: () =>
+        new Promise((resolve) => (task === undefined ? resolve() : task.onSettled(resolve))),
       startSync: () => {
         try {
           task?.driveSync();
@@ -455,7 +513,8 @@ export class RaidVolume implements BlockVolume {
     };
   }
 
-  /** What ends in the middle leaves stripes that only the journal can mend: the volume has failed. */
+  /** What ends in the middle leaves stripes that only the journal can mend: the volume has failed.
+   *  */
   *#orStop(step: Step<void>): Step<void> {
     try {
       yield* step;

@@ -1,31 +1,36 @@
 // Reading by pointer: the pointer's checksum decides what is right.
 //
-// 1. Requests are mapped, sorted by disk and dbn, and adjacent ones read by one device call, straight
+// 1. Requests are mapped, sorted by disk and dbn, and adjacent ones read by one device call,
+// straight
 //    into their frames, all disks at once; then every block is hashed.
 // 2. What did not match or was not given is read once more, alone: a bad sector need not take its
 //    neighbours along, and a misdirected read does not happen twice.
-// 3. What is still wrong, or lies on a missing disk, is reconstructed: the XOR of the stripe's other
-//    blocks and its parity, which must match the pointer as well. Where a batch of the write path is
-//    replacing blocks in the stripe, data and parity do not belong together: wait for it, then read
-//    them (again). The bytes returned are right or the request has an error, never anything else.
-// 4. A block of a working disk that was reconstructed is written back, if the owner of the tree finds
-//    the pointer in a held image (`confirmPointer`; without that hook nothing is repaired: the caller
-//    may hold an old pointer, whose vbn is about to be given to new data) and no write is in flight in
-//    its stripe. A repair writes a copy: the frame is the caller's again when `read` returns.
+// 3. What is still wrong, or lies on a missing disk, is reconstructed: the XOR of the stripe's
+// other
+//    blocks and its parity, which must match the pointer as well. Where a batch of the write path
+//    is replacing blocks in the stripe, data and parity do not belong together: wait for it, then
+//    read them (again). The bytes returned are right or the request has an error, never anything
+//    else.
+// 4. A block of a working disk that was reconstructed is written back, if the owner of the tree
+// finds
+//    the pointer in a held image (`confirmPointer`; without that hook nothing is repaired: the
+//    caller may hold an old pointer, whose vbn is about to be given to new data) and no write is
+//    in flight in its stripe. A repair writes a copy: the frame is the caller's again when `read`
+//    returns.
 //
-// A frame is not trusted while an asynchronous read into it, overtaken by a sync call, is still under
-// way: it would put back what the medium has. If that is wrong, the sync call gets an error.
+// A frame is not trusted while an asynchronous read into it, overtaken by a sync call, is still
+// under way: it would put back what the medium has. If that is wrong, the sync call gets an error.
 
 import { BLOCK_SIZE, DATA_COLUMNS_MAX } from '../../assembly/layout/block.ts';
 import { StorageError } from '../base/errors.ts';
-import { all, wait } from '../base/task.ts';
 import type { Io, Step } from '../base/task.ts';
+import { all, wait } from '../base/task.ts';
 import type { Address, Dbn, Vbn } from '../base/units.ts';
 import type { BlockRead } from '../device/block-volume.ts';
-import { fetchBlocks, placeKey, stripeMembers } from './core.ts';
 import type { RaidCore } from './core.ts';
-import { lasting, RUN_BLOCKS_MAX } from './member-disk.ts';
+import { fetchBlocks, placeKey, stripeMembers } from './core.ts';
 import type { MemberDisk, Outcome } from './member-disk.ts';
+import { lasting, RUN_BLOCKS_MAX } from './member-disk.ts';
 
 /** Finds out whether a pointer (vbn and checksum) is in an image that is held at this moment. */
 export type ConfirmPointer = (vbn: Vbn, checksumLow: number, checksumHigh: number) => boolean;
@@ -192,7 +197,10 @@ export class Reader {
         replacing.group === member.group && replacing.stripes.has(dbn);
       while (open.some(isBeingReplaced)) yield* wait(this.#core.settled());
       const { writes } = replacing;
-      const blocks = yield* fetchBlocks(this.#core, open.flatMap((request) => this.#others(request)));
+      const blocks = yield* fetchBlocks(
+        this.#core,
+        open.flatMap((request) => this.#others(request)),
+      );
       const solved = open.filter((request) => this.#solve(request, blocks));
       yield* this.#repair(solved);
       open = open.filter(({ problem }) => problem !== undefined);

@@ -1,27 +1,32 @@
 // Filling a disk that takes a member's place: each of its blocks is the XOR of the stripe's others.
 //
 // Nothing is known here of what lives where, so all stripes up to the highest one ever written are
-// rebuilt, and what the other disks give is taken as it is: a block that was wrong makes a wrong one,
-// which its pointer's checksum finds when it is read. A stripe that cannot be read on another disk is
-// left out: as many blocks are lost as on that disk.
+// rebuilt, and what the other disks give is taken as it is: a block that was wrong makes a wrong
+// one, which its pointer's checksum finds when it is read. A stripe that cannot be read on another
+// disk is left out: as many blocks are lost as on that disk.
 
 import { BLOCK_SIZE, TETRIS_STRIPES } from '../../assembly/layout/block.ts';
 import type { Prng } from '../base/env.ts';
 import { StorageError } from '../base/errors.ts';
-import { all, wait } from '../base/task.ts';
 import type { Io, Step } from '../base/task.ts';
+import { all, wait } from '../base/task.ts';
 import type { Address, Dbn } from '../base/units.ts';
 import type { Disk } from '../device/device.ts';
-import { fetchBlocks, placeKey, stripeMembers } from './core.ts';
 import type { RaidCore } from './core.ts';
+import { fetchBlocks, placeKey, stripeMembers } from './core.ts';
 import { newUuid, zeroFront } from './format.ts';
 import type { MemberDisk, Outcome } from './member-disk.ts';
 import type { Scratch } from './scratch.ts';
 import { readLabel } from './survey.ts';
 
-/** Checks that `disk` can take the member's place, and wipes its front: roots and journal entries of
- *  an earlier life must not count. Gives the disk's new UUID. */
-export function* prepareDisk(core: RaidCore, member: MemberDisk, disk: Disk, prng: Prng): Step<string> {
+/** Checks that `disk` can take the member's place, and wipes its front: roots and journal entries
+ *  of an earlier life must not count. Gives the disk's new UUID. */
+export function* prepareDisk(
+  core: RaidCore,
+  member: MemberDisk,
+  disk: Disk,
+  prng: Prng,
+): Step<string> {
   if (disk.blockCount < member.blockCount) {
     const message = `${disk.name} has ${disk.blockCount} blocks, ${member.blockCount} are needed`;
     throw new StorageError('INVALID_ARGUMENT', message, { detail: { disk: disk.name } });
@@ -107,7 +112,12 @@ function* rebuildTetris(
 
 /** target := XOR of blocks on the heap, a word at a time: copying them in for the kernel would cost
  *  as much. */
-function xorParts(u32: Uint32Array, u8: Uint8Array, target: Address, parts: readonly Uint8Array[]): void {
+function xorParts(
+  u32: Uint32Array,
+  u8: Uint8Array,
+  target: Address,
+  parts: readonly Uint8Array[],
+): void {
   u8.set(parts[0] as Uint8Array, target);
   const first = target / 4;
   for (const part of parts.slice(1)) {

@@ -1,4 +1,5 @@
-// Memory of the write path, reserved once: parity of a tetris and the list of blocks it is made from.
+// Memory of the write path, reserved once: parity of a tetris and the list of blocks it is made
+// from.
 //
 // A scratch is pinned by its owner, and by each operation on it from start to completion: a write
 // overtaken by a sync call still reads its parity, a job on a worker thread still writes it. It is
@@ -7,8 +8,8 @@
 
 import { BLOCK_SIZE, DATA_COLUMNS_MAX, TETRIS_STRIPES } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
-import { wait } from '../base/task.ts';
 import type { Io, Step } from '../base/task.ts';
+import { wait } from '../base/task.ts';
 import type { Address } from '../base/units.ts';
 import type { Arena } from '../kernels/arena.ts';
 import { lasting } from './member-disk.ts';

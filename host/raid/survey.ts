@@ -1,20 +1,20 @@
-// Looking at disks without touching them: labels and root slots, whatever state they are in. Also what
-// `inspect` and the opening of files by name use.
+// Looking at disks without touching them: labels and root slots, whatever state they are in. Also
+// what `inspect` and the opening of files by name use.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { LABEL_COPIES, ROOT_SLOTS } from '../../assembly/layout/label.ts';
 import { VOLUME_ROOT_BLOCKS, VOLUME_ROOT_SIZE } from '../../assembly/layout/volume-root.ts';
-import { isStorageError } from '../base/errors.ts';
 import type { StorageError } from '../base/errors.ts';
-import { all, isPromise, wait } from '../base/task.ts';
+import { isStorageError } from '../base/errors.ts';
 import type { Io, Step } from '../base/task.ts';
+import { all, isPromise, wait } from '../base/task.ts';
 import type { Dbn } from '../base/units.ts';
 import type { Disk } from '../device/device.ts';
 import type { Hash } from '../format/envelope.ts';
-import { decodeLabel } from '../format/label.ts';
 import type { Label } from '../format/label.ts';
-import { compareRoots, decodeVolumeRoot } from '../format/volume-root.ts';
+import { decodeLabel } from '../format/label.ts';
 import type { VolumeRoot } from '../format/volume-root.ts';
+import { compareRoots, decodeVolumeRoot } from '../format/volume-root.ts';
 import { guarded } from './member-disk.ts';
 
 /** What was found on a disk. */
@@ -72,7 +72,10 @@ function* readRoots(
   const { rootFirst } = label.front;
   const roots: VolumeRoot[] = [];
   let tooNew: StorageError | undefined;
-  const slots = Array.from({ length: ROOT_SLOTS }, (_, slot) => rootFirst + slot * VOLUME_ROOT_BLOCKS);
+  const slots = Array.from(
+    { length: ROOT_SLOTS },
+    (_, slot) => rootFirst + slot * VOLUME_ROOT_BLOCKS,
+  );
   const inside = slots.filter((dbn) => dbn + VOLUME_ROOT_BLOCKS <= disk.blockCount);
   const contents = yield* wait(all(inside.map((dbn) => fetch(disk, dbn, VOLUME_ROOT_BLOCKS))));
   for (const bytes of contents) {

@@ -3,45 +3,52 @@
 // Writes are gathered by stripe. What becomes of a stripe depends on what else is in it:
 //
 //   no parity (`none`, or the parity disk is gone)  the blocks go in place, nothing else changes.
-//   empty (nothing lives in it)    written whole: columns without a block as zeros, parity from what is
-//                                  in memory. A crash in the middle tears nothing that anybody needs.
+//   empty (nothing lives in it)    written whole: columns without a block as zeros, parity from
+//   what is
+//                                  in memory. A crash in the middle tears nothing that anybody
+//                                  needs.
 //   live                           through the stripe journal (see journal.ts), then in place.
 //
-// Parity of a live stripe. Blocks being overwritten are free: no pointer says what they hold. Parity
-// is there for the live neighbours, and what it says about them must survive whatever those blocks,
-// or the neighbours, have become on the medium. So
+// Parity of a live stripe. Blocks being overwritten are free: no pointer says what they hold.
+// Parity is there for the live neighbours, and what it says about them must survive whatever those
+// blocks, or the neighbours, have become on the medium. So
 //
 //   parity' = parity ^ (old ^ new of each column written)
 //
-// The neighbours are not read. Let S be the XOR of all columns as they are on the medium and parity:
-// zero where all is well. Writing changes column and parity by the same amount, so S stays what it
-// was. If a neighbour has rotted, its loss can be made good from the new parity exactly as from the
-// old one; computing parity from the neighbours instead would have made the rot final, and their
-// checksums are not at hand to see it. If a free block rotted (S is not zero), its neighbours could
-// not be reconstructed before, and cannot after: their checksums say so, and a scrub, which knows
-// them, makes parity anew. In no case is anything wrong returned.
+// The neighbours are not read. Let S be the XOR of all columns as they are on the medium and
+// parity: zero where all is well. Writing changes column and parity by the same amount, so S stays
+// what it was. If a neighbour has rotted, its loss can be made good from the new parity exactly as
+// from the old one; computing parity from the neighbours instead would have made the rot final,
+// and their checksums are not at hand to see it. If a free block rotted (S is not zero), its
+// neighbours could not be reconstructed before, and cannot after: their checksums say so, and a
+// scrub, which knows them, makes parity anew. In no case is anything wrong returned.
 //
-// Where an old block or old parity cannot be had (its disk is missing, or the sector does not read),
-// the stripe's parity can give back only that very block, which is free: no neighbour depends on it.
-// There, and only there, parity is made from all columns: new ones from memory, the others as they
-// are. A block for a missing column exists in the parity alone; a missing column that is live and not
-// written falls under the first rule, which keeps its contents in the parity.
+// Where an old block or old parity cannot be had (its disk is missing, or the sector does not
+// read), the stripe's parity can give back only that very block, which is free: no neighbour
+// depends on it. There, and only there, parity is made from all columns: new ones from memory, the
+// others as they are. A block for a missing column exists in the parity alone; a missing column
+// that is live and not written falls under the first rule, which keeps its contents in the parity.
 
-import { BLOCK_SIZE, DATA_COLUMNS_MAX, PARITY_COLUMN, TETRIS_STRIPES } from '../../assembly/layout/block.ts';
+import {
+  BLOCK_SIZE,
+  DATA_COLUMNS_MAX,
+  PARITY_COLUMN,
+  TETRIS_STRIPES,
+} from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
 import type { KernelJob } from '../base/env.ts';
 import { StorageError } from '../base/errors.ts';
-import { wait } from '../base/task.ts';
 import type { Io, Step } from '../base/task.ts';
+import { wait } from '../base/task.ts';
 import type { Address, Dbn } from '../base/units.ts';
 import type { BlockWrite, Liveness } from '../device/block-volume.ts';
-import { fetchBlocks, placeKey, RunList, writeRuns } from './core.ts';
 import type { RaidCore, Run } from './core.ts';
+import { fetchBlocks, placeKey, RunList, writeRuns } from './core.ts';
 import type { Extent, Group } from './geometry.ts';
-import { entryBlocksMax } from './journal.ts';
 import type { Journal, JournalBlock } from './journal.ts';
-import { lasting } from './member-disk.ts';
+import { entryBlocksMax } from './journal.ts';
 import type { MemberDisk } from './member-disk.ts';
+import { lasting } from './member-disk.ts';
 import type { Scratch } from './scratch.ts';
 
 /** Parity work of one wave that is worth other threads: about 0.5 ms. */
@@ -109,8 +116,8 @@ export class Writer {
     return maps.map((map) => [...map.values()].sort((a, b) => a.dbn - b.dbn));
   }
 
-  /** A stripe with a write in flight, overtaken by a sync call, gets no other bytes before that write
-   *  has landed. The allocator avoids such stripes; here is the backstop. */
+  /** A stripe with a write in flight, overtaken by a sync call, gets no other bytes before that
+   *  write has landed. The allocator avoids such stripes; here is the backstop. */
   *#waitForFlights(group: Group, stripes: readonly Stripe[]): Step<void> {
     const { inFlight } = this.#core;
     const isBusy = ({ dbn }: Stripe) => inFlight.has(group.index, dbn, 1);
@@ -122,7 +129,9 @@ export class Writer {
     const live: Stripe[] = [];
     const isLive = this.#livenessByTetris(group, liveness);
     for (const stripe of stripes) {
-      const lives = stripe.frames.some((frame, column) => frame === 0 && isLive(column, stripe.dbn));
+      const lives = stripe.frames.some(
+        (frame, column) => frame === 0 && isLive(column, stripe.dbn),
+      );
       (lives ? live : whole).push(stripe);
     }
     return { whole, live };
@@ -190,10 +199,12 @@ export class Writer {
     scratches.forEach(({ list, parity }, index) => {
       const part = wave.slice(index * TETRIS_STRIPES, (index + 1) * TETRIS_STRIPES);
       part.forEach(({ frames }, s) => arena.u32.set(frames, list / 4 + s * columns));
-      if (part.length > 0) jobs.push({ kernel: 'tetris', args: [list, columns, part.length, parity, 0] });
+      if (part.length > 0)
+        jobs.push({ kernel: 'tetris', args: [list, columns, part.length, parity, 0] });
     });
     const startSync = () => {
-      for (const { args } of jobs) kernels.tetris(...(args as [number, number, number, number, number]));
+      for (const { args } of jobs)
+        kernels.tetris(...(args as [number, number, number, number, number]));
     };
     const isLarge = wave.length * columns * BLOCK_SIZE >= POOL_BYTES_MIN;
     if (!isLarge || pool.threads < 2) return { start: startSync, startSync };
@@ -273,7 +284,9 @@ export class Writer {
       stripes.flatMap((stripe) => this.#places(group, stripe, true)),
     );
     const isComplete = (stripe: Stripe) =>
-      this.#places(group, stripe, true).every(({ member, dbn }) => olds.has(placeKey(member.index, dbn)));
+      this.#places(group, stripe, true).every(({ member, dbn }) =>
+        olds.has(placeKey(member.index, dbn)),
+      );
     const incomplete = stripes.filter((stripe) => !isComplete(stripe));
     const others = yield* fetchBlocks(
       this.#core,
@@ -290,7 +303,9 @@ export class Writer {
    *  columns that are not written. */
   #places(group: Group, stripe: Stripe, isReplaced: boolean): { member: MemberDisk; dbn: Dbn }[] {
     const { members } = this.#core;
-    const indexes = group.columns.filter((_, column) => (stripe.frames[column] !== 0) === isReplaced);
+    const indexes = group.columns.filter(
+      (_, column) => (stripe.frames[column] !== 0) === isReplaced,
+    );
     if (isReplaced) indexes.push(group.parity);
     return indexes.map((index) => ({ member: members[index] as MemberDisk, dbn: stripe.dbn }));
   }
@@ -316,7 +331,10 @@ export class Writer {
       copies.push(copy);
     }
     this.#xorInto(how.parity, copies);
-    this.#xorInto(how.parity, stripe.frames.filter((frame) => frame !== 0));
+    this.#xorInto(
+      how.parity,
+      stripe.frames.filter((frame) => frame !== 0),
+    );
   }
 
   #xorInto(destination: Address, sources: readonly Address[]): void {
@@ -352,7 +370,8 @@ export class Writer {
 
   /** Writes runs and takes out the disks that failed. */
   *#issue(runs: readonly Run[], scratches: readonly Scratch[] | undefined): Step<void> {
-    const hold = <T>(io: Io<T>) => (scratches ?? []).reduce((held, scratch) => scratch.during(held), io);
+    const hold = <T>(io: Io<T>) =>
+      (scratches ?? []).reduce((held, scratch) => scratch.during(held), io);
     yield* this.#core.drop(yield* writeRuns(this.#core, runs, hold));
   }
 }
@@ -361,7 +380,11 @@ const NO_STRIPES: ReadonlySet<Dbn> = new Set();
 
 /** Nothing has been written when this is thrown. */
 function unwritable(member: MemberDisk): StorageError {
-  return new StorageError('RAID_DEGRADED_BEYOND_PARITY', `${member.name} is needed for this write, and is not to be had`, {
-    detail: { disk: member.name },
-  });
+  return new StorageError(
+    'RAID_DEGRADED_BEYOND_PARITY',
+    `${member.name} is needed for this write, and is not to be had`,
+    {
+      detail: { disk: member.name },
+    },
+  );
 }

@@ -1,5 +1,6 @@
-// Writes and reads under way at once, completed in any order, with sync calls that overtake them. An
-// overtaken write lands at any later time: it must never land on bytes that were written after it.
+// Writes and reads under way at once, completed in any order, with sync calls that overtake them.
+// An overtaken write lands at any later time: it must never land on bytes that were written after
+// it.
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -14,8 +15,8 @@ import { createKernels } from '../../host/kernels/instantiate.ts';
 import { formatVolume } from '../../host/raid/format.ts';
 import { RaidVolume } from '../../host/raid/raid-volume.ts';
 import { shuffled } from '../world/shuffled.ts';
-import { allVbns, clock, fillBlock, open, readBlocks, stateOf, testSeed } from './helpers.ts';
 import type { Block } from './helpers.ts';
+import { allVbns, clock, fillBlock, open, readBlocks, stateOf, testSeed } from './helpers.ts';
 
 const SEED = testSeed();
 const STEPS = 120;
@@ -38,11 +39,18 @@ class World {
   constructor(seed: number, pool?: ThreadPool) {
     this.prng = new SeededPrng(seed);
     const schedule = shuffled(this.prng.fork());
-    this.disks = [0, 1, 2, 3].map((index) => new MemoryDisk({ name: `memory-${index}`, blockCount: 448, schedule }));
+    this.disks = [0, 1, 2, 3].map(
+      (index) => new MemoryDisk({ name: `memory-${index}`, blockCount: 448, schedule }),
+    );
     const { arena, kernels } = this.instance;
     const env = { clock, prng: this.prng };
     const { disks } = this;
-    const inline: ThreadPool = { threads: 1, jobCount: 0, run: async () => [], close: async () => {} };
+    const inline: ThreadPool = {
+      threads: 1,
+      jobCount: 0,
+      run: async () => [],
+      close: async () => {},
+    };
     runSync(formatVolume({ disks, raid: 'raid4', env, arena, kernels, initialState: stateOf(0) }));
     this.volume = runSync(RaidVolume.open({ disks, arena, kernels, pool: pool ?? inline, env }));
     this.sum = arena.reserve(8);
@@ -133,7 +141,10 @@ class World {
   }
 }
 
-async function run(seed: number, how: { missing?: number; pool?: ThreadPool } = {}): Promise<World> {
+async function run(
+  seed: number,
+  how: { missing?: number; pool?: ThreadPool } = {},
+): Promise<World> {
   const world = new World(seed, how.pool);
   const { volume, prng } = world;
   if (how.missing !== undefined) runSync(volume.failDisk(how.missing));
@@ -186,12 +197,15 @@ test('any order of completion, any sync call in between', async () => {
 test('the same while degraded', async () => {
   for (let missing = 0; missing < 4; missing++) {
     const world = await run(SEED + 100 + missing, { missing });
-    const volume = open(world.disks.filter((_, index) => index !== missing), { readOnly: true });
+    const volume = open(
+      world.disks.filter((_, index) => index !== missing),
+      { readOnly: true },
+    );
     assert.equal(readBlocks(volume, world.live), [], `disk ${missing} missing`);
   }
 });
 
-test('a frame that an overtaken read will still write to is not trusted with a repaired block', async () => {
+test('a frame that an overtaken read will still fill is not trusted', async () => {
   const world = new World(SEED + 200);
   const { volume, disks, instance } = world;
   world.writeNow();
@@ -230,7 +244,9 @@ test('large full-stripe writes give their parity to the thread pool', async () =
     async close() {},
   };
   const prng = new SeededPrng(SEED);
-  const disks = [0, 1, 2, 3, 4, 5].map((index) => new MemoryDisk({ name: `memory-${index}`, blockCount: 2048 }));
+  const disks = [0, 1, 2, 3, 4, 5].map(
+    (index) => new MemoryDisk({ name: `memory-${index}`, blockCount: 2048 }),
+  );
   const env = { clock, prng };
   runSync(formatVolume({ disks, raid: 'raid4', env, arena, kernels, initialState: stateOf(0) }));
   const volume = runSync(RaidVolume.open({ disks, arena, kernels, pool, env }));
@@ -243,7 +259,11 @@ test('large full-stripe writes give their parity to the thread pool', async () =
       const seed = prng.u32();
       fillBlock(arena.bytes(address, BLOCK_SIZE), seed);
       kernels.xxhash64(address, BLOCK_SIZE, sum);
-      image.set(column + stripe, { seed, low: arena.u32[sum / 4] as number, high: arena.u32[sum / 4 + 1] as number });
+      image.set(column + stripe, {
+        seed,
+        low: arena.u32[sum / 4] as number,
+        high: arena.u32[sum / 4 + 1] as number,
+      });
       return { vbn: column + stripe, address };
     }),
   );

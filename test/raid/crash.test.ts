@@ -1,6 +1,7 @@
-// Random CPs are cut at every device event, each time with random fates (kept, dropped, torn) for all
-// writes that no flush covered; every cut is mounted, with all disks and with one fewer. Nothing live
-// may be lost, nor may a disk lost after the mount take anything along: the write hole is closed.
+// Random CPs are cut at every device event, each time with random fates (kept, dropped, torn) for
+// all writes that no flush covered; every cut is mounted, with all disks and with one fewer.
+// Nothing live may be lost, nor may a disk lost after the mount take anything along: the write
+// hole is closed.
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -50,7 +51,8 @@ function check(volume: RaidVolume, model: Model, where: string): void {
   const image = model.images.get(cp);
   assert.ok(image !== undefined && cp >= model.cp, `${where}: CP ${cp}, committed ${model.cp}`);
   assert.equal(readBlocks(volume, image), [], `${where}: lost blocks of CP ${cp}`);
-  if (cp === model.cp) assert.equal(readBlocks(volume, model.flushed), [], `${where}: lost what was flushed`);
+  if (cp === model.cp)
+    assert.equal(readBlocks(volume, model.flushed), [], `${where}: lost what was flushed`);
 }
 
 function without<T>(list: readonly T[], index: number): T[] {
@@ -68,11 +70,25 @@ function crashAndCheck(
     list.map((disk) => disk.crash(prng, observer === undefined ? {} : { observer }));
   const crashed = crash(disks);
   const lost = prng.below(disks.length);
-  check(open(crashed.map((disk) => disk.clone()), { readOnly: true, name: 'crash' }), model, `${where}, read-only`);
+  check(
+    open(
+      crashed.map((disk) => disk.clone()),
+      { readOnly: true, name: 'crash' },
+    ),
+    model,
+    `${where}, read-only`,
+  );
   if (isRedundant) {
     // The disk is lost in the crash: the others must replay without it.
-    const rest = without(crashed.map((disk) => disk.clone()), lost);
-    check(open(rest, { name: 'crash', degraded: true }), model, `${where}, disk ${lost} lost in it`);
+    const rest = without(
+      crashed.map((disk) => disk.clone()),
+      lost,
+    );
+    check(
+      open(rest, { name: 'crash', degraded: true }),
+      model,
+      `${where}, disk ${lost} lost in it`,
+    );
   }
   if (prng.chance(0.3)) {
     // The mount itself is cut somewhere; what is left is mounted below.
@@ -91,7 +107,11 @@ function crashAndCheck(
       const what = `${where}, cut again at event ${stop} of the mount`;
       check(open(again, { name: 'crash' }), model, what);
       const left = isRedundant ? without(again, lost) : again;
-      check(open(left, { readOnly: true, name: 'crash' }), model, `${what}, then disk ${lost} lost`);
+      check(
+        open(left, { readOnly: true, name: 'crash' }),
+        model,
+        `${what}, then disk ${lost} lost`,
+      );
     }
   }
   const volume = open(crashed, { name: 'crash' });
@@ -102,7 +122,12 @@ function crashAndCheck(
   check(after, model, `${where}, disk ${lost} lost after the mount`);
 }
 
-function history(options: { count: number; missing: number | undefined; seed: number; raid: 'raid4' | 'none' }) {
+function history(options: {
+  count: number;
+  missing: number | undefined;
+  seed: number;
+  raid: 'raid4' | 'none';
+}) {
   const { count, missing, seed, raid } = options;
   const cutter = new Cutter();
   const all = newDisks({ count, blockCount: 448, isCrashable: true, observer: cutter });
@@ -153,15 +178,26 @@ test('none: every cut leaves the old image or the new one', () => {
 
 test('raid4: every cut, healthy; no stripe is left with a hole', () => {
   for (const count of [2, 4]) {
-    const { totals, stats } = history({ raid: 'raid4', count, missing: undefined, seed: SEED + count });
-    console.log(`  ${count} disks: ${totals.cuts} cuts, ${totals.nested} nested, ${totals.replayed} replayed`);
+    const { totals, stats } = history({
+      raid: 'raid4',
+      count,
+      missing: undefined,
+      seed: SEED + count,
+    });
+    console.log(
+      `  ${count} disks: ${totals.cuts} cuts, ${totals.nested} nested, ${totals.replayed} replayed`,
+    );
     assert.ok(totals.cuts > 60);
-    if (count > 2) assert.ok(stats.stripesJournaled > 5 && totals.replayed > 50 && totals.nested > 5);
+    if (count > 2)
+      assert.ok(stats.stripesJournaled > 5 && totals.replayed > 50 && totals.nested > 5);
   }
 });
 
 test('raid4: every cut while a data disk is missing', () => {
-  for (const [count, missing] of [[4, 1], [3, 0]] as const) {
+  for (const [count, missing] of [
+    [4, 1],
+    [3, 0],
+  ] as const) {
     const { totals } = history({ raid: 'raid4', count, missing, seed: SEED + 10 });
     assert.ok(totals.cuts > 80 && totals.replayed > 50);
   }

@@ -1,6 +1,6 @@
-// Random damage to every region of the disks: labels, roots, journal, data and parity; flipped bytes,
-// zeroed, misplaced and swapped blocks, unreadable ranges. Reads are compared with the model: repaired
-// and refused are fine, wrong is not, and nothing but a StorageError may come out.
+// Random damage to every region of the disks: labels, roots, journal, data and parity; flipped
+// bytes, zeroed, misplaced and swapped blocks, unreadable ranges. Reads are compared with the
+// model: repaired and refused are fine, wrong is not, and nothing but a StorageError may come out.
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -15,9 +15,9 @@ const SEED = testSeed();
 const ROUNDS = 400;
 const BLOCKS = 320;
 
-function damage(disk: MemoryDisk, prng: SeededPrng): void {
-  // The front as often as the data, which begin at dbn 192 here (raid4).
-  const dbn = prng.chance(0.5) ? prng.below(48) : 190 + prng.below(64);
+function damage(disk: MemoryDisk, dataFirst: number, prng: SeededPrng): void {
+  // The front as often as the data, of which there are 60 stripes.
+  const dbn = prng.chance(0.5) ? prng.below(48) : dataFirst + prng.below(64);
   const block = new Uint8Array(BLOCK_SIZE);
   try {
     disk.readSync(dbn, [block]);
@@ -30,7 +30,7 @@ function damage(disk: MemoryDisk, prng: SeededPrng): void {
       disk.corrupt(dbn * BLOCK_SIZE + prng.below(BLOCK_SIZE), Uint8Array.of(1 + prng.below(255)));
     }
   } else if (kind === 1) disk.writeSync(dbn, [new Uint8Array(BLOCK_SIZE)]);
-  else if (kind === 2) disk.writeSync(190 + prng.below(64), [block]);
+  else if (kind === 2) disk.writeSync(dataFirst + prng.below(64), [block]);
   else if (kind === 3) {
     const range = { offsetBytes: dbn * BLOCK_SIZE, sizeBytes: BLOCK_SIZE * (1 + prng.below(8)) };
     disk.inject({ operation: 'read', action: 'fail', times: Infinity, range });
@@ -38,7 +38,11 @@ function damage(disk: MemoryDisk, prng: SeededPrng): void {
 }
 
 /** Counts over many damages of `hits` places of the disks that `choose` gives. */
-function damages(raid: RaidKind, count: number, how: { hits: number; oneDisk: boolean; seed: number }) {
+function damages(
+  raid: RaidKind,
+  count: number,
+  how: { hits: number; oneDisk: boolean; seed: number },
+) {
   const disks = newDisks({ count, blockCount: BLOCKS, isCrashable: true });
   format(disks, raid);
   const volume = open(disks);
@@ -52,7 +56,8 @@ function damages(raid: RaidKind, count: number, how: { hits: number; oneDisk: bo
   for (let round = 0; round < ROUNDS; round++) {
     const twins = disks.map((disk) => disk.snapshotDurable());
     const one = prng.pick(twins);
-    for (let hit = 0; hit < how.hits; hit++) damage(how.oneDisk ? one : prng.pick(twins), prng);
+    for (let hit = 0; hit < how.hits; hit++)
+      damage(how.oneDisk ? one : prng.pick(twins), volume.front.dataFirst, prng);
     try {
       const again = open(twins, { readOnly: prng.chance(0.5) });
       again.confirmPointer = () => true;

@@ -1,18 +1,18 @@
-// Labels, volume roots and journal headers: what is encoded is decoded, every flipped byte is found,
-// and mended nonsense gives a StorageError or a value that encodes to the same bytes. Whatever lies on
-// a disk, opening it must end in an answer.
+// Labels, volume roots and journal headers: what is encoded is decoded, every flipped byte is
+// found, and mended nonsense gives a StorageError or a value that encodes to the same bytes.
+// Whatever lies on a disk, opening it must end in an answer.
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isStorageError } from '../../host/base/errors.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
 import type { Hash } from '../../host/format/envelope.ts';
-import { decodeJournalHeader, encodeJournalHeader } from '../../host/format/journal.ts';
 import type { JournalHeader } from '../../host/format/journal.ts';
-import { decodeLabel, encodeLabel, frontOf } from '../../host/format/label.ts';
+import { decodeJournalHeader, encodeJournalHeader } from '../../host/format/journal.ts';
 import type { Label } from '../../host/format/label.ts';
-import { decodeVolumeRoot, encodeVolumeRoot } from '../../host/format/volume-root.ts';
+import { decodeLabel, encodeLabel, frontOf } from '../../host/format/label.ts';
 import type { VolumeRoot } from '../../host/format/volume-root.ts';
+import { decodeVolumeRoot, encodeVolumeRoot } from '../../host/format/volume-root.ts';
 import { newUuid } from '../../host/raid/format.ts';
 import { Hasher } from '../../host/raid/hasher.ts';
 import { newArena, stateOf, testSeed } from './helpers.ts';
@@ -98,20 +98,33 @@ function checkCodec<T>({ name, value, encode, decode }: Codec<T>): void {
     for (let at = 0; at < bytes.length; at += at < 256 ? 1 : 1 + prng.below(40)) {
       const damaged = bytes.slice();
       damaged[at] = (damaged[at] as number) ^ (1 + prng.below(255));
-      assert.throws(() => decode(damaged, hash), (error: unknown) => isStorageError(error), `byte ${at}`);
+      assert.throws(
+        () => decode(damaged, hash),
+        (error: unknown) => isStorageError(error),
+        `byte ${at}`,
+      );
     }
     for (const length of [0, 3, 24, bytes.length - 1]) {
       const short = new Uint8Array(Math.max(4, length));
       short.set(bytes.subarray(0, length));
-      assert.throws(() => decode(short, hash), (error: unknown) => isStorageError(error, 'BAD_MAGIC'));
+      assert.throws(
+        () => decode(short, hash),
+        (error: unknown) => isStorageError(error, 'BAD_MAGIC'),
+      );
     }
   });
 
   test(`${name}: a newer version is told from damage`, () => {
     const newer = bytes.slice();
     newer[4] = 2;
-    assert.throws(() => decode(newer, hash), (error: unknown) => isStorageError(error, 'BAD_CHECKSUM'));
-    assert.throws(() => decode(mend(newer), hash), (error: unknown) => isStorageError(error, 'VERSION_TOO_NEW'));
+    assert.throws(
+      () => decode(newer, hash),
+      (error: unknown) => isStorageError(error, 'BAD_CHECKSUM'),
+    );
+    assert.throws(
+      () => decode(mend(newer), hash),
+      (error: unknown) => isStorageError(error, 'VERSION_TOO_NEW'),
+    );
   });
 
   test(`${name}: mended nonsense`, () => {
@@ -129,7 +142,9 @@ function checkCodec<T>({ name, value, encode, decode }: Codec<T>): void {
       }
       accepted++;
       const again = encode(decoded, hash);
-      const difference = damaged.findIndex((byte, at) => byte !== again[at] && (at < 16 || at >= 24));
+      const difference = damaged.findIndex(
+        (byte, at) => byte !== again[at] && (at < 16 || at >= 24),
+      );
       assert.is(difference, -1, `round ${round}: byte ${difference} is not looked at`);
     }
     assert.ok(accepted > 10, 'some nonsense is harmless');
@@ -153,12 +168,25 @@ function mend(bytes: Uint8Array): Uint8Array {
 }
 
 checkCodec({ name: 'label', value: label, encode: encodeLabel, decode: decodeLabel });
-checkCodec({ name: 'volume root', value: root, encode: encodeVolumeRoot, decode: decodeVolumeRoot });
-checkCodec({ name: 'journal header', value: header, encode: encodeJournalHeader, decode: decodeJournalHeader });
+checkCodec({
+  name: 'volume root',
+  value: root,
+  encode: encodeVolumeRoot,
+  decode: decodeVolumeRoot,
+});
+checkCodec({
+  name: 'journal header',
+  value: header,
+  encode: encodeJournalHeader,
+  decode: decodeJournalHeader,
+});
 
 test('uuids have their form', () => {
   for (let round = 0; round < 100; round++) {
-    assert.match(newUuid(prng), /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    assert.match(
+      newUuid(prng),
+      /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+    );
   }
 });
 

@@ -1,5 +1,6 @@
-// A small world for RAID tests: memory disks, an arena, and a model that knows what every live block
-// must hold. Everything runs in the turn (runSync), so that a test can cut it at any device event.
+// A small world for RAID tests: memory disks, an arena, and a model that knows what every live
+// block must hold. Everything runs in the turn (runSync), so that a test can cut it at any device
+// event.
 
 import { AREA_STRIPES, BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { VOLUME_STATE_SIZE } from '../../assembly/layout/volume-state.ts';
@@ -7,7 +8,12 @@ import type { Clock } from '../../host/base/env.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
 import { runSync } from '../../host/base/task.ts';
 import type { Address, Vbn } from '../../host/base/units.ts';
-import type { BlockRead, BlockVolume, BlockWrite, Liveness } from '../../host/device/block-volume.ts';
+import type {
+  BlockRead,
+  BlockVolume,
+  BlockWrite,
+  Liveness,
+} from '../../host/device/block-volume.ts';
 import type { DeviceObserver } from '../../host/device/memory-device.ts';
 import { MemoryDisk } from '../../host/device/memory-disk.ts';
 import type { RaidKind } from '../../host/format/volume-root.ts';
@@ -80,7 +86,12 @@ export function cpOf(volume: BlockVolume): number {
 export function format(
   disks: readonly MemoryDisk[],
   raid: RaidKind,
-  options: { seed?: number; journalBlocks?: number; name?: string; kernels?: 'wasm' | 'oracle' } = {},
+  options: {
+    seed?: number;
+    journalBlocks?: number;
+    name?: string;
+    kernels?: 'wasm' | 'oracle';
+  } = {},
 ): void {
   const { arena, kernels } = newArena(options.name, options.kernels);
   const env = { clock, prng: new SeededPrng(options.seed ?? 7) };
@@ -204,7 +215,8 @@ export function readBlocks(volume: RaidVolume, image: Image): Vbn[] {
       if (error !== undefined) return lost.push(vbn);
       fillBlock(expected, (part[index] as [Vbn, Block])[1].seed);
       const actual = own.arena.bytes(address, BLOCK_SIZE);
-      if (!actual.every((byte, at) => byte === expected[at])) throw new Error(`wrong bytes at ${vbn}`);
+      if (!actual.every((byte, at) => byte === expected[at]))
+        throw new Error(`wrong bytes at ${vbn}`);
       return 0;
     });
   }
@@ -241,7 +253,7 @@ export class Model {
     const free = allVbns(volume).filter((vbn) => {
       return volume.isAvailable(vbn) && !this.liveness.isLive(vbn, 1);
     });
-    return this.prng.shuffle(free.filter((vbn) => (vbn % AREA_STRIPES) < limit));
+    return this.prng.shuffle(free.filter((vbn) => vbn % AREA_STRIPES < limit));
   }
 
   /** Writes `count` blocks at random free places among the first `stripes` of each column. */

@@ -1,5 +1,5 @@
-// Which entries of the stripe journal a mount replays, row by row, with entries made by hand. One too
-// few leaves a write hole; one too many brings an old parity back over a newer one.
+// Which entries of the stripe journal a mount replays, row by row, with entries made by hand. One
+// too few leaves a write hole; one too many brings an old parity back over a newer one.
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -25,8 +25,8 @@ interface Entry {
   readonly torn?: readonly number[];
 }
 
-/** Puts entries of one block each (dbn 200 of column 0) on the disks, mounts, and gives the volume and
- *  the seed whose bytes that block then has (0: none of them). */
+/** Puts entries of one block each (dbn 200 of column 0) on the disks, mounts, and gives the volume
+ *  and the seed whose bytes that block then has (0: none of them). */
 function mounted(entries: readonly Entry[], options: { readOnly?: boolean } = {}) {
   const disks = newDisks({ count: 3, blockCount: 512 });
   format(disks, 'raid4');
@@ -36,10 +36,12 @@ function mounted(entries: readonly Entry[], options: { readOnly?: boolean } = {}
   const block = new Uint8Array(BLOCK_SIZE);
   disks[0]?.readSync(200, [block]);
   const expected = new Uint8Array(BLOCK_SIZE);
-  const seeds = entries.map(({ seed }) => seed).filter((seed) => {
-    fillBlock(expected, seed);
-    return block.every((byte, at) => byte === expected[at]);
-  });
+  const seeds = entries
+    .map(({ seed }) => seed)
+    .filter((seed) => {
+      fillBlock(expected, seed);
+      return block.every((byte, at) => byte === expected[at]);
+    });
   return { volume, seed: seeds[0] ?? 0, disks };
 }
 
@@ -58,7 +60,8 @@ function put(
   const volumeUuid = entry.uuid ?? volume.uuid;
   const header = encodeJournalHeader({ volumeUuid, epoch, sequence, durable, records }, hash);
   (entry.disks ?? [0, 1]).forEach((disk, copy) => {
-    const body = entry.torn?.includes(copy) === true ? block.map((byte, at) => (at < 512 ? byte : 0)) : block;
+    const body =
+      entry.torn?.includes(copy) === true ? block.map((byte, at) => (at < 512 ? byte : 0)) : block;
     disks[disk]?.writeSync(volume.first + entry.region * REGION_BLOCKS, [header, body]);
   });
 }
@@ -86,7 +89,11 @@ test('the last two entries, in order of their numbers and not of their regions',
     { region: 3, sequence: 9, durable: 7, seed: 9 },
   ];
   expect(entries, 9, 2);
-  expect(entries.map((entry) => ({ ...entry, region: 5 - entry.region })), 9, 2);
+  expect(
+    entries.map((entry) => ({ ...entry, region: 5 - entry.region })),
+    9,
+    2,
+  );
 });
 
 test('an old entry left over in its region is not brought back', () => {
@@ -97,13 +104,24 @@ test('an old entry left over in its region is not brought back', () => {
     { region: 2, sequence: 15, durable: 13, seed: 15 },
   ];
   expect(entries, 15, 2);
-  expect([{ region: 1, sequence: 11, durable: 9, seed: 11 }, { region: 2, sequence: 13, durable: 12, seed: 13, torn: [0, 1] }], 0, 0);
+  expect(
+    [
+      { region: 1, sequence: 11, durable: 9, seed: 11 },
+      { region: 2, sequence: 13, durable: 12, seed: 13, torn: [0, 1] },
+    ],
+    0,
+    0,
+  );
 });
 
 test('entries of another epoch or volume do not count', () => {
   expect([{ region: 1, sequence: 1, durable: 0, seed: 5, epochOffset: -1 }], 0, 0);
   expect([{ region: 1, sequence: 1, durable: 0, seed: 5, epochOffset: 1 }], 0, 0);
-  expect([{ region: 1, sequence: 1, durable: 0, seed: 5, uuid: '00000000-0000-4000-8000-000000000000' }], 0, 0);
+  expect(
+    [{ region: 1, sequence: 1, durable: 0, seed: 5, uuid: '00000000-0000-4000-8000-000000000000' }],
+    0,
+    0,
+  );
 });
 
 test('after a mount for writing no entry counts any more', () => {
@@ -112,7 +130,9 @@ test('after a mount for writing no entry counts any more', () => {
 });
 
 test('a read-only mount has entries in memory and writes nothing', () => {
-  const { volume, seed, disks } = mounted([{ region: 1, sequence: 1, durable: 0, seed: 5 }], { readOnly: true });
+  const { volume, seed, disks } = mounted([{ region: 1, sequence: 1, durable: 0, seed: 5 }], {
+    readOnly: true,
+  });
   assert.is(seed, 0);
   assert.is(volume.stats.writeCalls, 0);
   const { arena, kernels } = newArena('put');
@@ -122,7 +142,13 @@ test('a read-only mount has entries in memory and writes nothing', () => {
   const { low, high } = hash(block);
   const reader = open(disks, { readOnly: true });
   const vbn = (reader.spans[0]?.columns[0] as number) + 200 - reader.front.dataFirst;
-  const request: { vbn: number; checksumLow: number; checksumHigh: number; address: number; error?: Error } = {
+  const request: {
+    vbn: number;
+    checksumLow: number;
+    checksumHigh: number;
+    address: number;
+    error?: Error;
+  } = {
     vbn,
     checksumLow: low,
     checksumHigh: high,

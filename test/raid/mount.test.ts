@@ -1,22 +1,27 @@
-// Which disks make up a volume: missing, stale, foreign, doubled, truncated, diverged, too new, in any
-// order. Believing the wrong disk is the quietest way to lose data, so every row has its code, and a
-// refusal changes nothing.
+// Which disks make up a volume: missing, stale, foreign, doubled, truncated, diverged, too new, in
+// any order. Believing the wrong disk is the quietest way to lose data, so every row has its code,
+// and a refusal changes nothing.
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
-import { LABEL_INCOMPATIBLE_OFFSET, LABEL_READ_ONLY_OFFSET, LABEL_VERSION_OFFSET } from '../../assembly/layout/label.ts';
-import { isStorageError } from '../../host/base/errors.ts';
+import {
+  LABEL_INCOMPATIBLE_OFFSET,
+  LABEL_READ_ONLY_OFFSET,
+  LABEL_VERSION_OFFSET,
+} from '../../assembly/layout/label.ts';
 import type { StorageErrorCode } from '../../host/base/errors.ts';
+import { isStorageError } from '../../host/base/errors.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
 import { runSync } from '../../host/base/task.ts';
 import { MemoryDisk } from '../../host/device/memory-disk.ts';
-import { decodeLabel, encodeLabel } from '../../host/format/label.ts';
-import type { Label } from '../../host/format/label.ts';
-import type { RaidKind } from '../../host/format/volume-root.ts';
-import { Hasher } from '../../host/raid/hasher.ts';
-import { formatVolume, rootDbn } from '../../host/raid/format.ts';
 import { SparseBytes } from '../../host/device/sparse-bytes.ts';
+import type { Label } from '../../host/format/label.ts';
+import { decodeLabel, encodeLabel } from '../../host/format/label.ts';
+import type { RaidKind } from '../../host/format/volume-root.ts';
+import { formatVolume, rootDbn } from '../../host/raid/format.ts';
+import { Hasher } from '../../host/raid/hasher.ts';
+import type { OpenOptions } from './helpers.ts';
 import {
   clock,
   cpOf,
@@ -29,7 +34,6 @@ import {
   stateOf,
   testSeed,
 } from './helpers.ts';
-import type { OpenOptions } from './helpers.ts';
 
 const SEED = testSeed();
 const BLOCKS = 512;
@@ -50,17 +54,23 @@ function advance(disks: readonly MemoryDisk[], model: Model, options: OpenOption
 }
 
 function contents(disks: readonly MemoryDisk[]): string {
-  return disks.map((disk) => {
-    const bytes = new Uint8Array(disk.blockCount * BLOCK_SIZE);
-    disk.readSync(0, [bytes]);
-    let sum = 0;
-    for (const byte of bytes) sum = (Math.imul(sum, 31) + byte) | 0;
-    return sum;
-  }).join();
+  return disks
+    .map((disk) => {
+      const bytes = new Uint8Array(disk.blockCount * BLOCK_SIZE);
+      disk.readSync(0, [bytes]);
+      let sum = 0;
+      for (const byte of bytes) sum = (Math.imul(sum, 31) + byte) | 0;
+      return sum;
+    })
+    .join();
 }
 
 /** Opening is refused with this code, and no disk was changed. */
-function refused(code: StorageErrorCode, disks: readonly MemoryDisk[], options: OpenOptions = {}): void {
+function refused(
+  code: StorageErrorCode,
+  disks: readonly MemoryDisk[],
+  options: OpenOptions = {},
+): void {
   const before = contents(disks);
   assert.throws(
     () => open(disks, options),
@@ -79,7 +89,11 @@ function fork(disk: MemoryDisk): MemoryDisk {
   return disk.clone();
 }
 
-function editLabels(disk: MemoryDisk, edit: (label: Label) => Label, patch?: (view: DataView) => void): void {
+function editLabels(
+  disk: MemoryDisk,
+  edit: (label: Label) => Label,
+  patch?: (view: DataView) => void,
+): void {
   const { arena, kernels } = newArena('edit');
   const { hash } = new Hasher(arena, kernels);
   for (const copy of [0, 1]) {
@@ -99,7 +113,10 @@ function editLabels(disk: MemoryDisk, edit: (label: Label) => Label, patch?: (vi
 }
 
 test('reordered disks open, under whatever names', () => {
-  for (const [raid, count] of [['none', 3], ['raid4', 4]] as const) {
+  for (const [raid, count] of [
+    ['none', 3],
+    ['raid4', 4],
+  ] as const) {
     const { disks, model } = made(raid, count);
     const volume = open(new SeededPrng(SEED).shuffle([...disks]));
     assert.is(cpOf(volume), 1);
@@ -144,16 +161,28 @@ test('foreign and doubled disks are refused', () => {
 
 test('too new, unknown features', () => {
   const newer = made('none', 1).disks;
-  editLabels(newer[0] as MemoryDisk, (label) => label, (view) => view.setUint32(LABEL_VERSION_OFFSET, 2, true));
+  editLabels(
+    newer[0] as MemoryDisk,
+    (label) => label,
+    (view) => view.setUint32(LABEL_VERSION_OFFSET, 2, true),
+  );
   refused('VERSION_TOO_NEW', newer);
   const unknown = made('raid4', 3).disks;
   for (const disk of unknown) {
-    editLabels(disk, (label) => label, (view) => view.setUint8(LABEL_INCOMPATIBLE_OFFSET + 3, 1));
+    editLabels(
+      disk,
+      (label) => label,
+      (view) => view.setUint8(LABEL_INCOMPATIBLE_OFFSET + 3, 1),
+    );
   }
   refused('UNSUPPORTED_FEATURE', unknown);
   refused('UNSUPPORTED_FEATURE', unknown, { readOnly: true });
   const unwritable = made('none', 1).disks;
-  editLabels(unwritable[0] as MemoryDisk, (label) => label, (view) => view.setUint8(LABEL_READ_ONLY_OFFSET, 1));
+  editLabels(
+    unwritable[0] as MemoryDisk,
+    (label) => label,
+    (view) => view.setUint8(LABEL_READ_ONLY_OFFSET, 1),
+  );
   refused('UNSUPPORTED_FEATURE', unwritable);
   assert.is(cpOf(open(unwritable, { readOnly: true })), 1);
 });
@@ -192,7 +221,9 @@ test('missing disks: within parity, beyond it, and half', () => {
   assert.is(cpOf(open(half)), 1, 'once said is enough');
   const plain = made('none', 3);
   refused('DISK_MISSING', plain.disks.slice(1));
-  assert.ok(readBlocks(open(plain.disks.slice(1), { readOnly: true }), plain.model.live).length > 0);
+  assert.ok(
+    readBlocks(open(plain.disks.slice(1), { readOnly: true }), plain.model.live).length > 0,
+  );
 });
 
 test('a disk that was away is stale: not believed, and not counted', () => {
@@ -232,12 +263,17 @@ test('an old copy of a disk, put in its place, is stale', () => {
 });
 
 test('sides that went on apart are diverged, in every way of going apart', () => {
-  for (const laps of [[1, 1], [2, 1], [1, 3]] as const) {
+  for (const laps of [
+    [1, 1],
+    [2, 1],
+    [1, 3],
+  ] as const) {
     const { disks, model } = made('raid4', 2);
     disks.forEach((disk, index) => {
       const side = new Model(new SeededPrng(index));
       side.cp = model.cp;
-      for (let lap = 0; lap < (laps[index] as number); lap++) advance([disk], side, { degraded: true });
+      for (let lap = 0; lap < (laps[index] as number); lap++)
+        advance([disk], side, { degraded: true });
     });
     refused('DIVERGED', disks);
     refused('DIVERGED', [...disks].reverse(), { degraded: true });
@@ -296,8 +332,14 @@ test('a second writer makes the first one stop', () => {
   const first = open(disks);
   runSync(first.checkEpoch());
   const second = open(disks, { name: 'second', seed: 12 });
-  assert.throws(() => runSync(first.checkEpoch()), (error: unknown) => isStorageError(error, 'VOLUME_LOCKED'));
-  assert.throws(() => model.commit(first, 0), (error: unknown) => isStorageError(error, 'VOLUME_FAILED'));
+  assert.throws(
+    () => runSync(first.checkEpoch()),
+    (error: unknown) => isStorageError(error, 'VOLUME_LOCKED'),
+  );
+  assert.throws(
+    () => model.commit(first, 0),
+    (error: unknown) => isStorageError(error, 'VOLUME_FAILED'),
+  );
   runSync(second.writeRoot(stateOf(9), clock.now()));
   assert.is(cpOf(open(disks)), 9);
 });
@@ -307,9 +349,22 @@ test('a rebuild cut in the middle leaves a disk that is not trusted', () => {
   const rest = disks.slice(1);
   const fresh = new MemoryDisk({ name: 'fresh', blockCount: BLOCKS });
   const volume = open(rest);
-  fresh.inject({ operation: 'write', action: 'fail', nth: 4, times: Infinity, range: { offsetBytes: 100 * BLOCK_SIZE, sizeBytes: 400 * BLOCK_SIZE } });
-  fresh.inject({ operation: 'write', action: 'fail', range: { offsetBytes: 192 * BLOCK_SIZE, sizeBytes: BLOCK_SIZE } });
-  assert.throws(() => runSync(volume.replaceDisk(0, fresh)), (error: unknown) => isStorageError(error, 'DISK_FAILED'));
+  fresh.inject({
+    operation: 'write',
+    action: 'fail',
+    nth: 4,
+    times: Infinity,
+    range: { offsetBytes: 100 * BLOCK_SIZE, sizeBytes: 400 * BLOCK_SIZE },
+  });
+  fresh.inject({
+    operation: 'write',
+    action: 'fail',
+    range: { offsetBytes: 192 * BLOCK_SIZE, sizeBytes: BLOCK_SIZE },
+  });
+  assert.throws(
+    () => runSync(volume.replaceDisk(0, fresh)),
+    (error: unknown) => isStorageError(error, 'DISK_FAILED'),
+  );
   fresh.clearFaults();
   const again = open([fresh, ...rest]);
   assert.is(again.members[0]?.state, 'rebuilding');
@@ -325,9 +380,15 @@ test('replaceDisk and failDisk refuse what would lose data', () => {
   const code = (run: () => void, expected: StorageErrorCode) =>
     assert.throws(run, (error: unknown) => isStorageError(error, expected));
   const spare = () => new MemoryDisk({ blockCount: BLOCKS });
-  code(() => runSync(volume.replaceDisk(0, new MemoryDisk({ blockCount: 100 }))), 'INVALID_ARGUMENT');
+  code(
+    () => runSync(volume.replaceDisk(0, new MemoryDisk({ blockCount: 100 }))),
+    'INVALID_ARGUMENT',
+  );
   code(() => runSync(volume.replaceDisk(0, disks[1] as MemoryDisk)), 'DISK_DUPLICATE');
-  code(() => runSync(volume.replaceDisk(0, made('none', 1, 9).disks[0] as MemoryDisk)), 'DISK_FOREIGN');
+  code(
+    () => runSync(volume.replaceDisk(0, made('none', 1, 9).disks[0] as MemoryDisk)),
+    'DISK_FOREIGN',
+  );
   code(() => runSync(volume.failDisk(7)), 'INVALID_ARGUMENT');
   runSync(volume.failDisk(0));
   code(() => runSync(volume.failDisk(1)), 'INVALID_ARGUMENT');
@@ -337,13 +398,33 @@ test('replaceDisk and failDisk refuse what would lose data', () => {
 });
 
 test('format refuses what cannot be', () => {
-  const code = (count: number, raid: string, blockCount: number, extra: object, expected: StorageErrorCode) => {
+  const code = (
+    count: number,
+    raid: string,
+    blockCount: number,
+    extra: object,
+    expected: StorageErrorCode,
+  ) => {
     const { arena, kernels } = newArena('edit');
     const env = { clock, prng: new SeededPrng(1) };
     const disks = newDisks({ count, blockCount });
-    const options = { disks, raid: raid as RaidKind, env, arena, kernels, initialState: stateOf(0), ...extra };
-    assert.throws(() => runSync(formatVolume(options)), (error: unknown) => isStorageError(error, expected));
-    assert.ok(disks.every((disk) => disk.lengthBlocks() === 0), 'nothing was written');
+    const options = {
+      disks,
+      raid: raid as RaidKind,
+      env,
+      arena,
+      kernels,
+      initialState: stateOf(0),
+      ...extra,
+    };
+    assert.throws(
+      () => runSync(formatVolume(options)),
+      (error: unknown) => isStorageError(error, expected),
+    );
+    assert.ok(
+      disks.every((disk) => disk.lengthBlocks() === 0),
+      'nothing was written',
+    );
   };
   code(4, 'dp', 512, {}, 'UNSUPPORTED_FEATURE');
   code(1, 'raid4', 512, {}, 'INVALID_ARGUMENT');

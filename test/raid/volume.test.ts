@@ -7,9 +7,10 @@ import { BLOCK_SIZE, TETRIS_STRIPES } from '../../assembly/layout/block.ts';
 import { isStorageError } from '../../host/base/errors.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
 import { runSync } from '../../host/base/task.ts';
-import type { BlockRead } from '../../host/device/block-volume.ts';
+import type { BlockRead, StripeSpan } from '../../host/device/block-volume.ts';
 import { MemoryDisk } from '../../host/device/memory-disk.ts';
 import { diskBlocksFor } from '../../host/raid/format.ts';
+import type { RaidVolume } from '../../host/raid/raid-volume.ts';
 import {
   allVbns,
   cpOf,
@@ -26,6 +27,9 @@ import {
 const SEED = testSeed();
 const EMPTY = { isLive: () => false };
 
+const columnsOf = (volume: RaidVolume) =>
+  (volume.spans[0] as StripeSpan).columns as unknown as [number, number, number];
+
 /** A volume with a few CPs of random blocks. */
 function aged(raid: 'none' | 'raid4', count: number, seed: number) {
   const disks = newDisks({ count, blockCount: 1024 });
@@ -41,7 +45,12 @@ function aged(raid: 'none' | 'raid4', count: number, seed: number) {
 }
 
 test('vbns: columns start at multiples of 1024, 0 is in no range, mapping is one to one', () => {
-  for (const [raid, count] of [['none', 1], ['none', 3], ['raid4', 2], ['raid4', 6]] as const) {
+  for (const [raid, count] of [
+    ['none', 1],
+    ['none', 3],
+    ['raid4', 2],
+    ['raid4', 6],
+  ] as const) {
     const disks = newDisks({ count, blockCount: 1500 });
     format(disks, raid);
     const volume = open(disks);
@@ -60,7 +69,12 @@ test('vbns: columns start at multiples of 1024, 0 is in no range, mapping is one
 });
 
 test('a disk as large as diskBlocksFor says offers what was asked for', () => {
-  for (const [raid, diskCount] of [['none', 1], ['none', 2], ['raid4', 2], ['raid4', 6]] as const) {
+  for (const [raid, diskCount] of [
+    ['none', 1],
+    ['none', 2],
+    ['raid4', 2],
+    ['raid4', 6],
+  ] as const) {
     for (const usableBlocks of [1000, 5000, 70000]) {
       const blockCount = diskBlocksFor({ raid, diskCount, usableBlocks });
       const disks = newDisks({ count: diskCount, blockCount });
@@ -72,7 +86,12 @@ test('a disk as large as diskBlocksFor says offers what was asked for', () => {
 });
 
 test('blocks come back, also after reopening, and the state with them', () => {
-  for (const [raid, count] of [['none', 1], ['none', 3], ['raid4', 2], ['raid4', 5]] as const) {
+  for (const [raid, count] of [
+    ['none', 1],
+    ['none', 3],
+    ['raid4', 2],
+    ['raid4', 5],
+  ] as const) {
     const { disks, volume, model } = aged(raid, count, SEED);
     assert.equal(readBlocks(volume, model.live), []);
     assert.is(volume.stats.reconstructed, 0);
@@ -118,7 +137,10 @@ test('raid4: a disk that fails in the middle is taken out, and the work goes on'
     assert.is(volume.members[dead]?.state, 'failed');
     // The process dies before the CP ends, and the disk works again: it missed writes, and is out.
     (disks[dead] as MemoryDisk).isDead = false;
-    const other = open(disks.map((disk) => disk.clone()), { name: 'second' });
+    const other = open(
+      disks.map((disk) => disk.clone()),
+      { name: 'second' },
+    );
     assert.is(other.members[dead]?.state, 'failed');
     assert.is(cpOf(other), model.cp);
     assert.equal(readBlocks(other, model.images.get(model.cp) ?? new Map()), []);
@@ -131,10 +153,16 @@ test('raid4: a disk that fails in the middle is taken out, and the work goes on'
     assert.is(again.members[dead]?.state, 'failed');
     assert.equal(readBlocks(again, model.live), []);
     (disks[(dead + 1) % 5] as MemoryDisk).isDead = true;
-    assert.throws(() => model.write(again, 60, 48), (error: unknown) => {
-      return isStorageError(error, 'RAID_DEGRADED_BEYOND_PARITY');
-    });
-    assert.throws(() => model.commit(again, 0), (error: unknown) => isStorageError(error, 'VOLUME_FAILED'));
+    assert.throws(
+      () => model.write(again, 60, 48),
+      (error: unknown) => {
+        return isStorageError(error, 'RAID_DEGRADED_BEYOND_PARITY');
+      },
+    );
+    assert.throws(
+      () => model.commit(again, 0),
+      (error: unknown) => isStorageError(error, 'VOLUME_FAILED'),
+    );
   }
 });
 
@@ -167,10 +195,17 @@ test('raid4: rot and bad sectors are found, reconstructed, and repaired where al
   const disk = disks[1] as MemoryDisk;
   victims.slice(0, 10).forEach((vbn, index) => {
     const offsetBytes = (vbn - 2048 + volume.front.dataFirst) * BLOCK_SIZE;
-    if (index % 2 === 0) disk.corrupt(offsetBytes + prng.below(BLOCK_SIZE), Uint8Array.of(1 + prng.below(255)));
+    if (index % 2 === 0)
+      disk.corrupt(offsetBytes + prng.below(BLOCK_SIZE), Uint8Array.of(1 + prng.below(255)));
     else {
       const range = { offsetBytes, sizeBytes: BLOCK_SIZE };
-      disk.inject({ operation: 'read', action: 'fail', times: Infinity, range, isHealedByWrite: true });
+      disk.inject({
+        operation: 'read',
+        action: 'fail',
+        times: Infinity,
+        range,
+        isHealedByWrite: true,
+      });
     }
   });
   assert.equal(readBlocks(volume, model.live), []);
@@ -194,7 +229,10 @@ test('a read-only volume repairs nothing', () => {
   const { disks, model } = aged('raid4', 3, SEED + 50);
   const [vbn] = [...model.live.keys()].filter((live) => live < 2048) as [number];
   const volume = open(disks, { readOnly: true });
-  (disks[0] as MemoryDisk).corrupt((vbn - 1024 + volume.front.dataFirst) * BLOCK_SIZE, Uint8Array.of(1));
+  (disks[0] as MemoryDisk).corrupt(
+    (vbn - 1024 + volume.front.dataFirst) * BLOCK_SIZE,
+    Uint8Array.of(1),
+  );
   volume.confirmPointer = () => true;
   assert.equal(readBlocks(volume, model.live), []);
   assert.is(volume.stats.reconstructed, 1);
@@ -208,7 +246,12 @@ test('a block beyond redundancy has an error that names it, and its neighbours a
   (disks[0] as MemoryDisk).corrupt(dbn * BLOCK_SIZE + 5, Uint8Array.of(1));
   assert.equal(readBlocks(volume, model.live), [vbn]);
   const { low, high } = model.live.get(vbn) as { low: number; high: number };
-  const request: BlockRead = { vbn, checksumLow: low, checksumHigh: high, address: framesOf(volume).at(0) };
+  const request: BlockRead = {
+    vbn,
+    checksumLow: low,
+    checksumHigh: high,
+    address: framesOf(volume).at(0),
+  };
   runSync(volume.read([request]));
   assert.ok(isStorageError(request.error, 'BAD_CHECKSUM'));
   assert.equal(request.error.detail, { vbn, disk: 'memory-0', dbn });
@@ -250,17 +293,18 @@ test('full stripes need no read and no journal; adjacent blocks share device cal
   assert.is(volume.stats.readCalls - before.readCalls, 4, 'one call for each data disk');
 });
 
-test('raid4: a partly filled empty stripe is written whole; a live one goes through the journal', () => {
+test('raid4: an empty stripe is written whole, a live one through the journal', () => {
   const disks = newDisks({ count: 4, blockCount: 1024 });
   format(disks, 'raid4');
   const volume = open(disks);
-  const [a, b, c] = volume.spans[0]?.columns as [number, number, number];
+  const [a, b, c] = columnsOf(volume);
   const prng = new SeededPrng(2);
   const image = writeBlocks(volume, [a], EMPTY, prng);
   assert.is(volume.stats.stripesFull, 1);
   assert.is(volume.stats.zeroBlocksWritten, 2);
   const liveness = { isLive: (vbn: number, count: number) => vbn <= a && a < vbn + count };
-  for (const [vbn, block] of writeBlocks(volume, [b, c, b + 1], liveness, prng)) image.set(vbn, block);
+  for (const [vbn, block] of writeBlocks(volume, [b, c, b + 1], liveness, prng))
+    image.set(vbn, block);
   assert.is(volume.stats.stripesJournaled, 1);
   assert.is(volume.stats.stripesFull, 2);
   runSync(volume.flush());
@@ -274,7 +318,7 @@ test('parity is not recomputed from a neighbour that has rotted', () => {
   const disks = newDisks({ count: 4, blockCount: 1024 });
   format(disks, 'raid4');
   const volume = open(disks);
-  const [a, b] = volume.spans[0]?.columns as [number, number, number];
+  const [a, b] = columnsOf(volume);
   const prng = new SeededPrng(3);
   const image = writeBlocks(volume, [a], EMPTY, prng);
   (disks[0] as MemoryDisk).corrupt(volume.front.dataFirst * BLOCK_SIZE + 99, Uint8Array.of(255));
@@ -303,7 +347,10 @@ test('the same seed gives the same disks with WebAssembly and with the oracle', 
   });
   contents[0]?.forEach((bytes, index) => {
     const other = contents[1]?.[index] as Uint8Array;
-    assert.ok(bytes.every((byte, at) => byte === other[at]), `disk ${index}`);
+    assert.ok(
+      bytes.every((byte, at) => byte === other[at]),
+      `disk ${index}`,
+    );
   });
 });
 
