@@ -414,7 +414,7 @@ async function main(): Promise<void> {
     () => xxhashGroup(isReal ? 8192 : 16, label, peers),
     () => crcGroup(BLOCK, peers),
     () => tetrisGroup(16, '0.5 MiB'),
-    () => (isReal ? tetrisGroup(512, '16 MiB') : tetrisGroup(32, '1 MiB')),
+    () => (isReal ? tetrisGroup(4096, '128 MiB') : tetrisGroup(32, '1 MiB')),
   ];
   await runSuite('kernels', groups, size);
 }
