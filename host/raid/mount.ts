@@ -140,7 +140,7 @@ function checkFeatures(
       throw refuse('UNSUPPORTED_FEATURE', message, { features: unknown });
     }
     if (unwritable !== 0n && !readOnly) {
-      const message = `features ${unwritable.toString(2)} are not known here: they can be read only`;
+      const message = `features ${unwritable.toString(2)} are not known: it can be read only`;
       throw refuse('UNSUPPORTED_FEATURE', message, { features: unwritable });
     }
   }

@@ -2,12 +2,10 @@
 //
 // Writes are gathered by stripe. What becomes of a stripe depends on what else is in it:
 //
-//   no parity (`none`, or the parity disk is gone)  the blocks go in place, nothing else changes.
-//   empty (nothing lives in it)    written whole: columns without a block as zeros, parity from
-//   what is
-//                                  in memory. A crash in the middle tears nothing that anybody
-//                                  needs.
-//   live                           through the stripe journal (see journal.ts), then in place.
+//   no parity   (`none`, or the parity disk is gone) the blocks go in place, nothing else changes.
+//   empty       (nothing lives in it) written whole: columns without a block as zeros, parity from
+//               what is in memory. A crash in the middle tears nothing that anybody needs.
+//   live        through the stripe journal (see journal.ts), then in place.
 //
 // Parity of a live stripe. Blocks being overwritten are free: no pointer says what they hold.
 // Parity is there for the live neighbours, and what it says about them must survive whatever those

@@ -21,6 +21,7 @@ import { decodeLabel, encodeLabel } from '../../host/format/label.ts';
 import type { RaidKind } from '../../host/format/volume-root.ts';
 import { formatVolume, rootDbn } from '../../host/raid/format.ts';
 import { Hasher } from '../../host/raid/hasher.ts';
+import { inspectFront } from '../../host/raid/inspect.ts';
 import type { OpenOptions } from './helpers.ts';
 import {
   clock,
@@ -372,6 +373,26 @@ test('a rebuild cut in the middle leaves a disk that is not trusted', () => {
   refused('RAID_DEGRADED_BEYOND_PARITY', [fresh, ...rest.slice(1)]);
   runSync(again.replaceDisk(0, fresh));
   assert.equal(readBlocks(open([fresh, ...rest.slice(1)]), model.live), []);
+});
+
+test('inspect finds every structure of a front, whole or not', () => {
+  const { disks, model } = made('raid4', 3);
+  advance(disks, model);
+  const { arena, kernels } = newArena('edit');
+  const { hash } = new Hasher(arena, kernels);
+  const disk = disks[1] as MemoryDisk;
+  disk.corrupt(BLOCK_SIZE + 99, Uint8Array.of(1));
+  const { labels, roots, journal } = runSync(inspectFront(disk, hash));
+  assert.is(labels[0]?.value?.index, 1);
+  assert.is(labels[1]?.error?.code, 'BAD_CHECKSUM');
+  assert.is(roots.length, 16);
+  const numbers = roots.flatMap(({ value }) => (value === undefined ? [] : [value.number]));
+  assert.equal(numbers.sort(), [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
+  assert.is(roots.filter(({ error }) => error?.code === 'BAD_MAGIC').length, 6);
+  assert.is(journal.length, 4);
+  assert.ok(journal.some(({ value }) => (value?.records.length ?? 0) > 1));
+  const [empty] = newDisks({ count: 1, blockCount: 1 }) as [MemoryDisk];
+  assert.is(runSync(inspectFront(empty, hash)).labels[0]?.error?.code, 'BAD_MAGIC');
 });
 
 test('replaceDisk and failDisk refuse what would lose data', () => {
