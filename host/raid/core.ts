@@ -4,7 +4,7 @@
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import type { ThreadPool } from '../base/env.ts';
 import type { Io, Step } from '../base/task.ts';
-import { all, wait } from '../base/task.ts';
+import { all, runSync, Task, wait } from '../base/task.ts';
 import type { Address, Dbn } from '../base/units.ts';
 import type { Front } from '../format/label.ts';
 import type { Arena } from '../kernels/arena.ts';
@@ -94,6 +94,21 @@ export interface RaidCore {
 export interface Failure {
   readonly member: MemberDisk;
   readonly error: Error;
+}
+
+/** A Step as one Io: a task of its own where it is awaited, run in the turn where it is not. (A task
+ *  that a sync call makes and then drives would start its first device call twice, and leave one of
+ *  them in flight.) `started` is told of the task. */
+export function stepIo<T>(make: () => Step<T>, started: (task: Task<T>) => void = () => {}): Io<T> {
+  let task: Task<T> | undefined;
+  return {
+    start: () => {
+      task = Task.start(make());
+      started(task);
+      return task.result();
+    },
+    startSync: () => (task === undefined ? runSync(make()) : task.driveSync()),
+  };
 }
 
 /** Names a block of a member in maps. */

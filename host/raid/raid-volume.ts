@@ -19,8 +19,8 @@ import { VOLUME_STATE_SIZE } from '../../assembly/layout/volume-state.ts';
 import { assert } from '../base/assert.ts';
 import type { Clock, Logger, Prng, ThreadPool } from '../base/env.ts';
 import { StorageError } from '../base/errors.ts';
-import type { Io, Step } from '../base/task.ts';
-import { all, Task, wait } from '../base/task.ts';
+import type { Io, Step, Task } from '../base/task.ts';
+import { all, wait } from '../base/task.ts';
 import type { Instant, Vbn } from '../base/units.ts';
 import type {
   BlockRead,
@@ -37,7 +37,7 @@ import { encodeVolumeRoot } from '../format/volume-root.ts';
 import type { Arena } from '../kernels/arena.ts';
 import type { KernelExports } from '../kernels/exports.ts';
 import type { Failure, RaidCore, RaidStats } from './core.ts';
-import { collect, flushMembers, newStats } from './core.ts';
+import { collect, flushMembers, newStats, stepIo } from './core.ts';
 import { rootDbn } from './format.ts';
 import { Geometry } from './geometry.ts';
 import { Hasher } from './hasher.ts';
@@ -100,8 +100,8 @@ export class RaidVolume implements BlockVolume {
     const { arena, kernels, disks } = options;
     if (disks.length === 0) throw new StorageError('INVALID_ARGUMENT', 'a volume has disks');
     const hasher = new Hasher(arena, kernels);
-    const tasks = disks.map((disk) => Task.start(surveyDisk(disk, hasher.hash)));
-    const surveys = yield* wait(all(tasks.map((task) => task.asIo())));
+    const surveyIos = disks.map((disk) => stepIo(() => surveyDisk(disk, hasher.hash)));
+    const surveys = yield* wait(all(surveyIos));
     const plan = planMount(surveys, {
       readOnly: options.readOnly === true,
       degraded: options.degraded === true,
@@ -492,9 +492,7 @@ export class RaidVolume implements BlockVolume {
   *#exclusive<T>(body: () => Step<T>): Step<T> {
     while (this.#current?.isSettled === false) yield* wait(this.#settled());
     this.#checkWritable();
-    const task = Task.start(body());
-    this.#current = task;
-    return yield* wait(task.asIo());
+    return yield* wait(stepIo(body, (task) => (this.#current = task)));
   }
 
   /** Waits for the end of what is under way, whatever becomes of it: its owner hears of that. */

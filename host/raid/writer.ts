@@ -264,7 +264,9 @@ export class Writer {
     try {
       yield* this.#updateParity(group, stripes, scratch);
       const list = this.#liveBlocks(group, stripes, scratch);
-      yield* this.#journal.append(group, list, (io) => scratch.during(io));
+      yield* this.#journal.append(group, list, (io) => {
+        return scratch.during(this.#holding(group, stripes, io));
+      });
       replacing.writes++;
       replacing.group = group.index;
       replacing.stripes = new Set(stripes.map(({ dbn }) => dbn));
@@ -274,6 +276,25 @@ export class Writer {
       replacing.stripes = NO_STRIPES;
       scratch.unpin();
     }
+  }
+
+  /** A write to the journal reads the frames too: while it is in flight, so are its stripes. */
+  #holding<T>(group: Group, stripes: readonly Stripe[], io: Io<T>): Io<T> {
+    const { inFlight } = this.#core;
+    return {
+      start: () => {
+        const ends = stripes.map(({ dbn }) =>
+          inFlight.begin({ group: group.index, dbn, count: 1 }),
+        );
+        return lasting(
+          () => io.start(),
+          () => {
+            for (const end of ends) end();
+          },
+        );
+      },
+      startSync: () => io.startSync(),
+    };
   }
 
   *#updateParity(group: Group, stripes: readonly Stripe[], scratch: Scratch): Step<void> {
