@@ -16,8 +16,6 @@
 // them all in memory.
 
 import {
-  AREA_STRIPES_SHIFT,
-  BITS_PER_BLOCK,
   BITS_PER_BLOCK_SHIFT,
   BLOCK_SIZE,
   KIND_IMAGE_ROOT,
@@ -37,7 +35,6 @@ import { inodeLevel } from '../format/inode.ts';
 import type { Pointer } from '../format/pointer.ts';
 import { setU64 } from '../format/words.ts';
 import { encodeVolumeState, VOLUME_FILES_SIZE, type VolumeState } from '../format/volume-state.ts';
-import { AREAS_PER_BLOCK_SHIFT } from './volume-maps.ts';
 import type { AllocatorMaps } from './allocator.ts';
 import type { Block } from './block-cache.ts';
 import type { Core } from './core.ts';
@@ -72,11 +69,17 @@ export class ConsistencyPoint {
   readonly #writes: BlockWrite[] = [];
   readonly #blocks: Block[] = [];
   readonly #onFrozen: () => void;
+  /** A rollback's: only the volume files change, the image root stays. */
+  readonly #keepsImage: boolean;
 
-  constructor(core: Core, actions: readonly SnapshotAction[], onFrozen: () => void) {
+  constructor(
+    core: Core,
+    options: { actions: readonly SnapshotAction[]; keepsImage?: boolean; onFrozen: () => void },
+  ) {
     this.#core = core;
-    this.#actions = actions;
-    this.#onFrozen = onFrozen;
+    this.#actions = options.actions;
+    this.#keepsImage = options.keepsImage ?? false;
+    this.#onFrozen = options.onFrozen;
   }
 
   *run(): Step<void> {
@@ -89,6 +92,7 @@ export class ConsistencyPoint {
       load.unpin();
     }
     const frozen = this.#freeze();
+    core.cpCount++;
     this.#onFrozen();
     yield* core.volume.write(frozen.writes, core.allocator);
     yield* core.volume.flush();
@@ -138,16 +142,12 @@ export class ConsistencyPoint {
     for (const index of touched) {
       this.#visit(access, maps.files.active, index, touched, seen);
       this.#visit(access, maps.files.summary, index, touched, seen);
-      const chunks = 1 << (BITS_PER_BLOCK_SHIFT - AREA_STRIPES_SHIFT);
-      for (let chunk = 0; chunk < chunks; chunk++) {
-        const id = maps.areas.idOf(index * BITS_PER_BLOCK + (chunk << AREA_STRIPES_SHIFT));
-        if (id < 0) continue;
-        this.#visit(access, maps.files.areaTable, id >>> AREAS_PER_BLOCK_SHIFT, touched, seen);
+      for (const block of maps.areaBlocksOf(index)) {
+        this.#visit(access, maps.files.areaTable, block, touched, seen);
       }
       this.#attempt(() => this.#loadShield(access, index));
     }
-    const extra = this.#actions.find((action) => action.newSlot !== undefined)?.newSlot;
-    for (const index of snapshots.changedBlocks(extra)) {
+    for (const index of snapshots.changedBlocks(this.#newSlot())) {
       this.#visit(access, snapshots.file, index, touched, seen);
     }
     let count = 0;
@@ -242,9 +242,29 @@ export class ConsistencyPoint {
 
   #freeze(): Frozen {
     const core = this.#core;
-    const { image, maps, allocator, snapshots } = core;
+    const { image, maps, snapshots } = core;
     const time = core.env.clock.now();
-    const root = image.changeRoot();
+    const previous = image.rootPointer;
+    const rootVbn = this.#keepsImage ? 0 : this.#placeImage();
+    for (const action of this.#actions) action.freeze(this.#shieldAddress);
+    snapshots.change(this.#newSlot());
+    const places = this.#placeMaps();
+    if (!this.#keepsImage) this.#finishImage(rootVbn, time, places);
+    maps.fillAreaTable();
+    snapshots.fill();
+    for (const node of this.#volumeFiles()) this.#hashMap(node, places);
+    return this.#finishFreeze(time, previous);
+  }
+
+  #newSlot(): number | undefined {
+    return this.#actions.find((action) => action.newSlot !== undefined)?.newSlot;
+  }
+
+  /** Places all dirty blocks of the image but its active map and root. Returns the root's vbn. */
+  #placeImage(): Vbn {
+    const core = this.#core;
+    const { image, maps, allocator } = core;
+    image.changeRoot();
     const ranks = this.#dirtyRanks();
     const count = ranks.reduce((sum, rank) => sum + rank.length, 0);
     const vbns = allocator.take(count + 1);
@@ -254,31 +274,28 @@ export class ConsistencyPoint {
       this.#placeRank(rank, vbns.slice(next, next + rank.length));
       next += rank.length;
     }
-    const rootVbn = vbns[count] as Vbn;
     if (image.rootPointer.vbn !== 0) this.#freeActive(image.rootPointer.vbn);
     for (const vbn of core.reservations.takeFrees()) this.#freeActive(vbn);
-    for (const action of this.#actions) action.freeze(this.#shieldAddress);
-    snapshots.change(this.#actions.find((action) => action.newSlot !== undefined)?.newSlot);
-    const places = this.#placeMaps();
+    return vbns[count] as Vbn;
+  }
+
+  /** The active map and the image root, whose contents are complete now. */
+  #finishImage(rootVbn: Vbn, time: VolumeState['time'], places: ReadonlyMap<Block, Vbn>): void {
+    const core = this.#core;
+    const { image, maps, arena } = core;
     this.#hashMap(maps.files.active, places);
-    const { view } = core.arena;
-    setU64(view, root.address + IMAGE_ROOT_CP_OFFSET, core.state.cp + 1);
-    setU64(view, root.address + IMAGE_ROOT_BLOCKS_USED_OFFSET, maps.activeCount);
+    const { root } = image;
+    setU64(arena.view, root.address + IMAGE_ROOT_CP_OFFSET, core.state.cp + 1);
+    setU64(arena.view, root.address + IMAGE_ROOT_BLOCKS_USED_OFFSET, maps.activeCount);
     const [pointer] = this.#hash([root], [rootVbn], [KIND_IMAGE_ROOT]);
-    const previous = core.image.rootPointer;
     image.rootPlaced(pointer as Pointer);
     this.#noteWrite(root, rootVbn);
-    const plane = core.arena.u8.slice(
-      root.address + IMAGE_ROOT_ACTIVE_MAP_OFFSET,
-      root.address + IMAGE_ROOT_ACTIVE_MAP_OFFSET + INODE_SIZE,
-    );
+    const at = root.address + IMAGE_ROOT_ACTIVE_MAP_OFFSET;
+    const plane = arena.u8.slice(at, at + INODE_SIZE);
+    const { rootPointer: imageRoot } = image;
     for (const action of this.#actions) {
-      action.imagePlaced({ imageRoot: image.rootPointer, plane, time, blocks: maps.activeCount });
+      action.imagePlaced({ imageRoot, plane, time, blocks: maps.activeCount });
     }
-    maps.fillAreaTable();
-    snapshots.fill();
-    for (const node of this.#volumeFiles()) this.#hashMap(node, places);
-    return this.#finishFreeze(time, previous);
   }
 
   #volumeFiles(): FileNode[] {
@@ -437,8 +454,7 @@ export class ConsistencyPoint {
     };
     if (log !== undefined) {
       state.logSequence = log.lastSequence;
-      log.switchHalf();
-      state.logHalf = log.half;
+      state.logHalf = log.switchHalf();
     }
     for (const action of this.#actions) action.updateState(state);
     const stateBytes = encodeVolumeState(
@@ -447,6 +463,7 @@ export class ConsistencyPoint {
     );
     // From here on messages and the next plan see the new state, although it is not yet durable.
     core.state = state;
+    core.isCommitted = false;
     for (const block of this.#shields.values()) if (block !== undefined) this.#dropShield(block);
     return { blocks: this.#blocks, writes: this.#writes, state, stateBytes };
   }
@@ -462,10 +479,7 @@ export class ConsistencyPoint {
     core.allocator.finishWrites();
     core.maps.rotateResting();
     core.inodes.committed();
-    core.log?.rootCommitted({
-      cp: frozen.state.cp,
-      imageLow: frozen.state.imageRoot.checksumLow,
-      imageHigh: frozen.state.imageRoot.checksumHigh,
-    });
+    core.isCommitted = true;
+    core.log?.rootCommitted(frozen.state);
   }
 }

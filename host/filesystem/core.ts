@@ -22,26 +22,27 @@ import type { Scope } from './scope.ts';
 import type { SnapshotTable } from './snapshot-table.ts';
 import type { VolumeMaps } from './volume-maps.ts';
 
-/** The log, as the file system uses it (host/nvlog/ implements it). */
+/** The log, as the file system uses it (an adapter over host/nvlog/ is in host/volume/). */
 export interface LogPort {
   /** Sequence number of the last record appended. */
   readonly lastSequence: number;
-  /** Takes room for a record body of so many bytes; false where there is none before the next CP. */
-  reserve(bodyBytes: number): boolean;
-  unreserve(bodyBytes: number): void;
-  /** Appends a record; in the MODIFY turn, within what was reserved. Returns its sequence number. */
-  append(parts: readonly Uint8Array[]): number;
+  /** Takes room for a record body of so many bytes; false where there is none now. To be followed by
+   *  one `append` or `release` with the same figure. */
+  reserve(bodyBytesMax: number): boolean;
+  release(bodyBytesMax: number): void;
+  /** Whether the room that is missing comes with a flush of the log alone, without a CP. */
+  isFlushEnough(bodyBytesMax: number): boolean;
+  waitForFlush(bodyBytesMax: number): Io<void>;
+  /** Appends a record on a reservation, in the MODIFY turn. Returns its sequence number. */
+  append(parts: readonly Uint8Array[], bodyBytesMax: number): number;
   /** Waits until all records up to this one are durable. */
   commit(sequence: number): Io<void>;
   /** The half is so full that a CP should begin. */
   readonly wantsCp: boolean;
-  /** The CP is frozen: its records end here, further ones go to the other half. */
-  switchHalf(): void;
-  readonly half: number;
+  /** A CP is frozen: further records go to the other half, where that is free. Returns the half. */
+  switchHalf(): number;
   /** The CP's root is durable: its half can be used again. */
-  rootCommitted(root: { cp: number; imageLow: number; imageHigh: number }): void;
-  /** Room came free, for those whom `reserve` refused. */
-  readonly stats: Readonly<Record<string, number>>;
+  rootCommitted(state: VolumeState): void;
 }
 
 export interface CoreEnv {
@@ -108,6 +109,14 @@ export class Core {
   state!: VolumeState;
   log: LogPort | undefined;
   isReadOnly = false;
+  /** Changes are answered before they are durable; `sync` and close make them so. */
+  isRelaxed = false;
+  /** The newest frozen CP is durable. */
+  isCommitted = true;
+  /** While set, messages wait for it before they begin: a rollback. */
+  barrier: Task<void> | undefined;
+  /** CPs frozen since the mount. */
+  cpCount = 0;
   /** Why the volume refuses everything; undefined while it works. */
   failure: Error | undefined;
   isClosed = false;

@@ -26,12 +26,29 @@ export class Fetcher {
   #scheduled: Promise<FetchFailure[]> | undefined;
   /** Reads under way, by vbn. */
   readonly #underWay = new Map<Vbn, { pointer: Pointer; done: Promise<FetchFailure[]> }>();
+  /** Blocks that the volume is reading, and the CP in which their pointers were found. */
+  readonly #reading = new Map<Vbn, { pointer: Pointer; cp: number }>();
+  readonly #cpNow: () => number;
   fetchedCount = 0;
 
-  constructor(cache: BlockCache, volume: BlockVolume, check: BlockCheck) {
+  constructor(
+    cache: BlockCache,
+    volume: BlockVolume,
+    options: { check: BlockCheck; cpNow: () => number },
+  ) {
     this.#cache = cache;
     this.#volume = volume;
-    this.#check = check;
+    this.#check = options.check;
+    this.#cpNow = options.cpNow;
+  }
+
+  /** Whether a reconstructed block may be written back (ENGINE 6). Its pointer was found in an image that
+   *  was held when the read began; a block freed by the next CP rests for one more, so until the CP after
+   *  next its vbn cannot have been given to anything else. */
+  isStillMeant(vbn: Vbn, checksumLow: number, checksumHigh: number): boolean {
+    const read = this.#reading.get(vbn);
+    if (read === undefined || this.#cpNow() > read.cp + 1) return false;
+    return read.pointer.checksumLow === checksumLow && read.pointer.checksumHigh === checksumHigh;
   }
 
   /** Brings blocks into the cache; gives those that could not be had. Blocks for which no frame was
@@ -85,6 +102,7 @@ export class Fetcher {
     for (let first = 0; first < pointers.length; first += BATCH_MAX) {
       const batch = this.#allot(pointers.slice(first, first + BATCH_MAX));
       if (batch.length === 0) continue;
+      for (const { pointer } of batch) this.#reading.set(pointer.vbn, { pointer, cp: this.#cpNow() });
       try {
         yield* this.#volume.read(batch.map((item) => item.read));
       } catch (error) {
@@ -116,6 +134,7 @@ export class Fetcher {
 
   #finish(item: Allotted, failures: FetchFailure[]): void {
     const { pointer, block, read } = item;
+    this.#reading.delete(pointer.vbn);
     const error = read.error ?? this.#check(pointer, block.address);
     if (error !== undefined) {
       this.#cache.abandonLoad(block);

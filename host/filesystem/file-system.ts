@@ -1,10 +1,17 @@
 // The file system: puts its parts together, formats and mounts, runs CPs when they are due, and gives
 // Operations on the active image and on snapshots.
 
-import { BITS_PER_BLOCK, BLOCK_SIZE, KIND_AREAS, KIND_DIRECTORY, KIND_MAP } from '../../assembly/layout/block.ts';
-import { KIND_SNAPSHOTS } from '../../assembly/layout/block.ts';
+import {
+  BITS_PER_BLOCK,
+  BLOCK_SIZE,
+  KIND_AREAS,
+  KIND_DIRECTORY,
+  KIND_MAP,
+  KIND_SNAPSHOTS,
+} from '../../assembly/layout/block.ts';
 import {
   IMAGE_ROOT_ACTIVE_MAP_OFFSET,
+  IMAGE_ROOT_BLOCKS_USED_OFFSET,
   IMAGE_ROOT_INODES_USED_OFFSET,
   IMAGE_ROOT_INODE_FILE_OFFSET,
   IMAGE_ROOT_INODE_LIMIT_OFFSET,
@@ -31,7 +38,6 @@ import {
   type VolumeState,
 } from '../format/volume-state.ts';
 import { getU64, setU64 } from '../format/words.ts';
-import { IMAGE_ROOT_BLOCKS_USED_OFFSET } from '../../assembly/layout/image-root.ts';
 import type { Arena } from '../kernels/arena.ts';
 import type { KernelExports } from '../kernels/exports.ts';
 import { Allocator } from './allocator.ts';
@@ -49,7 +55,8 @@ import { Inodes } from './inodes.ts';
 import { Load } from './load.ts';
 import { MessageDriver } from './message-driver.ts';
 import { S_IFDIR, S_IFREG } from './operations.ts';
-import type { FileRequest } from './requests.ts';
+import type { FileRequest, SnapshotChangeRequest, SnapshotRequest } from './requests.ts';
+import { applySnapshotRequest } from './snapshot-operations.ts';
 import { changeDirectory } from './scope.ts';
 import { SnapshotTable } from './snapshot-table.ts';
 import {
@@ -93,7 +100,6 @@ export class FileSystem {
   #background: Task<void> | undefined;
   /** While true (replay), nothing runs in the background. */
   isQuiet = true;
-  cpCount = 0;
 
   private constructor(parts: FileSystemParts) {
     const { arena, frames, scratch } = parts;
@@ -105,9 +111,10 @@ export class FileSystem {
       hashSums: scratch + VOLUME_FILES_SIZE + 4 * HASH_BATCH,
     });
     this.core = core;
-    core.fetcher = new Fetcher(core.cache, core.volume, (pointer, address) =>
-      blockProblem(arena, pointer, address, core.volume.vbnLimit),
-    );
+    core.fetcher = new Fetcher(core.cache, core.volume, {
+      check: (pointer, address) => blockProblem(arena, pointer, address, core.volume.vbnLimit),
+      cpNow: () => core.state.cp,
+    });
     this.driver = new MessageDriver(core, { reclaim: () => this.#reclaim() });
     this.zombies = new Zombies(core, this.driver);
     core.requestCp = (isForced) => this.requestCp(isForced);
@@ -127,7 +134,6 @@ export class FileSystem {
     core.state = firstState(core.env);
     fs.#assemble(root, HOLE, false);
     fs.#makeRootDirectory();
-    core.isReadOnly = core.volume.isReadOnly;
     const task = fs.requestCp(true);
     if (task !== undefined) yield* wait(task.asIo());
     return fs;
@@ -152,7 +158,6 @@ export class FileSystem {
     const pointer = core.state.imageRoot;
     const root = yield* fs.fetchBlock(pointer);
     fs.#assemble(root, pointer, core.volume.isReadOnly);
-    core.isReadOnly = core.volume.isReadOnly;
     yield* fs.#readTables();
     return fs;
   }
@@ -250,12 +255,39 @@ export class FileSystem {
     });
   }
 
+  #makeImage(root: Block, rootPointer: Pointer): void {
+    const { core } = this;
+    const { cache, arena, reservations: ledger } = core;
+    // On a read-only volume too: replay changes it in memory. Messages are refused by the driver.
+    core.image = new Image({ cache, ledger, root, rootPointer, isReadOnly: false });
+    core.inodes = new Inodes(core.image, core.kernels);
+    core.scope = { image: core.image, inodes: core.inodes, view: arena.view, u8: arena.u8 };
+  }
+
+  /** Another image becomes the active one (rollback). */
+  setImage(root: Block, rootPointer: Pointer): void {
+    this.#makeImage(root, rootPointer);
+    this.core.maps.files.active = this.core.image.activeMap;
+  }
+
+  /** Commits all that is dirty, and waits for background work to stand still. */
+  *quiesce(): Step<void> {
+    this.isQuiet = true;
+    try {
+      const background = this.#background;
+      if (background !== undefined && !background.isSettled) yield* wait(background.asIo());
+      const task = this.requestCp();
+      if (task !== undefined) yield* wait(task.asIo());
+    } finally {
+      this.isQuiet = false;
+    }
+  }
+
   #assemble(root: Block, rootPointer: Pointer, isReadOnly: boolean): void {
     const { core } = this;
     const { cache, arena, volume } = core;
-    core.image = new Image({ cache, ledger: core.reservations, root, rootPointer, isReadOnly });
-    core.inodes = new Inodes(core.image, core.kernels);
-    core.scope = { image: core.image, inodes: core.inodes, view: arena.view, u8: arena.u8 };
+    core.isReadOnly = isReadOnly;
+    this.#makeImage(root, rootPointer);
     const areas = new Areas(volume.spans, volume.vbnLimit);
     core.maps = new VolumeMaps({
       files: {
@@ -319,6 +351,11 @@ export class FileSystem {
     for (const request of requests) modifyRequest(core.scope, request);
   }
 
+  /** Replay of what a message about snapshots did: see snapshot-operations.ts. */
+  applySnapshotRequest(request: SnapshotRequest | SnapshotChangeRequest): void {
+    applySnapshotRequest(this.core, request);
+  }
+
   /** Replay must not run a CP in between: all of it has to fit into one generation, as it did when it
    *  was logged. */
   *#makeRoom(): Step<void> {
@@ -339,6 +376,7 @@ export class FileSystem {
 
   /** A CP that contains all that was modified until now; undefined where there is nothing to do. */
   requestCp(isForced = false): Task<void> | undefined {
+    if (this.core.isReadOnly) return undefined;
     const last = this.#cp;
     if (last !== undefined && !last.isFrozen) return last.task;
     if (!this.#hasWork() && !(isForced && this.core.maps.restingCount > 0)) {
@@ -372,19 +410,32 @@ export class FileSystem {
       this.#actions = [];
       const doomed = core.snapshots.get(core.state.deleting) ?? core.snapshots.nextDeleted();
       if (doomed !== undefined && !this.isQuiet) actions.push(new DeleteSlice(core, doomed));
-      const run = new ConsistencyPoint(core, actions, () => {
-        cp.isFrozen = true;
-        this.#timer?.cancel();
-        this.#timer = undefined;
-      });
-      yield* run.run();
-      this.cpCount++;
+      const onFrozen = () => this.#frozen(cp);
+      yield* new ConsistencyPoint(core, { actions, onFrozen }).run();
     } catch (error) {
       cp.isFrozen = true;
       core.fail(error);
       throw error;
     }
     if (!this.isQuiet) this.wakeBackground();
+  }
+
+  #frozen(cp: CpUnderWay): void {
+    cp.isFrozen = true;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  /** The CP of a rollback: nothing is dirty but the maps. Only while messages are held off. */
+  *runVolumeFilesCp(): Step<void> {
+    const cp: CpUnderWay = { task: undefined, isFrozen: false };
+    try {
+      const options = { actions: [], keepsImage: true, onFrozen: () => this.#frozen(cp) };
+      yield* new ConsistencyPoint(this.core, options).run();
+    } catch (error) {
+      this.core.fail(error);
+      throw error;
+    }
   }
 
   /** A CP with something to do beside; gives the CP. */
@@ -435,6 +486,7 @@ export class FileSystem {
     const { core } = this;
     yield* this.zombies.work();
     while (core.snapshots.nextDeleted() !== undefined && !core.isReadOnly && !core.isClosed) {
+      if (core.barrier !== undefined || core.failure !== undefined || this.isQuiet) return;
       const last = this.#cp;
       if (last?.task !== undefined && !last.task.isSettled) yield* wait(last.task.asIo());
       if (core.snapshots.nextDeleted() === undefined) return;

@@ -36,9 +36,9 @@ const INO_ACTIVE_MAP = -3;
 export class Image {
   readonly cache: BlockCache;
   readonly isReadOnly: boolean;
-  /** The image root block: dirty, or clean and pinned. */
-  root: Block;
-  /** Where `root` was last written; vbn 0 for an image that never was. */
+  /** The active image's root block: dirty, or clean and pinned. A snapshot's is found in the cache. */
+  #root: Block | undefined;
+  /** Where the root was last written; vbn 0 for an image that never was. */
   rootPointer: Pointer;
   readonly inodeFile: FileNode;
   readonly inodeMap: FileNode;
@@ -49,16 +49,17 @@ export class Image {
   constructor(options: {
     cache: BlockCache;
     ledger: SpaceLedger;
-    root: Block;
+    /** Undefined for a snapshot: fetched by the first message that needs it. */
+    root: Block | undefined;
     rootPointer: Pointer;
     isReadOnly: boolean;
   }) {
     this.cache = options.cache;
     this.#ledger = options.ledger;
-    this.root = options.root;
+    this.#root = options.root;
     this.rootPointer = options.rootPointer;
     this.isReadOnly = options.isReadOnly;
-    if (this.root.state === 'clean') this.cache.pin(this.root);
+    if (this.#root?.state === 'clean') this.cache.pin(this.#root);
     this.inodeFile = this.#special(INO_INODE_FILE, KIND_INODES, IMAGE_ROOT_INODE_FILE_OFFSET);
     this.inodeMap = this.#special(INO_INODE_MAP, KIND_MAP, IMAGE_ROOT_INODE_MAP_OFFSET);
     this.activeMap = this.#special(INO_ACTIVE_MAP, KIND_MAP, IMAGE_ROOT_ACTIVE_MAP_OFFSET);
@@ -69,22 +70,38 @@ export class Image {
       ino,
       kind,
       home: {
-        read: () => this.root.address + offset,
+        read: (access) => this.#rootAddress(access) + offset,
         change: () => this.changeRoot().address + offset,
       },
     });
   }
 
+  /** The active image's root block. */
+  get root(): Block {
+    assert(this.#root !== undefined, 'the image is the active one');
+    return this.#root;
+  }
+
+  #rootAddress(access: Access): Address {
+    if (this.#root !== undefined) return this.#root.address;
+    const { vbn, checksumLow, checksumHigh } = this.rootPointer;
+    const block = this.cache.find(vbn, checksumLow, checksumHigh);
+    if (block === undefined) return access.miss(this.rootPointer);
+    access.found(block);
+    return block.address;
+  }
+
   /** MODIFY: the image root, dirty. */
   changeRoot(): Block {
-    if (this.root.state === 'dirty') return this.root;
+    const { root } = this;
+    if (root.state === 'dirty') return root;
     assert(!this.isReadOnly, 'the image can be changed');
-    const clean = this.root;
     // Pinned, so this is a copy; the clean one stays in the cache for snapshots.
-    this.root = this.cache.changeClean(clean, 0, 0);
-    this.cache.unpin(clean);
+    const copy = this.cache.changeClean(root, 0, 0);
+    this.cache.unpin(root);
+    this.#root = copy;
     if (this.rootPointer.vbn !== 0) this.#ledger.willFree(this.rootPointer.vbn);
-    return this.root;
+    return copy;
   }
 
   /** A CP placed the dirty root at `pointer`. */
@@ -96,7 +113,7 @@ export class Image {
 
   /** The image is not used any more. */
   release(): void {
-    if (this.root.state === 'clean') this.cache.unpin(this.root);
+    if (this.#root?.state === 'clean') this.cache.unpin(this.#root);
   }
 
   /** One more than the largest inode number ever used. */
@@ -106,7 +123,9 @@ export class Image {
 
   /** Address of an inode's bytes; 0 where the inode file does not reach it. */
   inodeAddress(access: Access, ino: Ino): Address {
-    if (ino <= 0 || ino >= this.inodeLimit) return 0;
+    const root = this.#rootAddress(access);
+    const limit = getU64(this.cache.arena.view, root + IMAGE_ROOT_INODE_LIMIT_OFFSET);
+    if (ino <= 0 || ino >= limit) return 0;
     const block = this.inodeFile.find(access, 0, Math.floor(ino / INODES_PER_BLOCK));
     if (block === undefined) return 0;
     return block.address + (ino % INODES_PER_BLOCK) * INODE_SIZE;

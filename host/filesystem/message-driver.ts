@@ -6,7 +6,7 @@
 // (ENGINE 15), so that calls on one file take effect in the order they were made.
 
 import { InvariantError } from '../base/assert.ts';
-import { FsError } from '../base/errors.ts';
+import { FsError, StorageError } from '../base/errors.ts';
 import { type Io, type Step, Task, wait } from '../base/task.ts';
 import { RecordWriter } from '../format/record.ts';
 import type { Core } from './core.ts';
@@ -84,6 +84,8 @@ export class MessageDriver {
   #released: Deferred | undefined;
   #readersReleased: Deferred | undefined;
   messageCount = 0;
+  /** Messages that have begun and are not answered. */
+  activeCount = 0;
   waitCount = 0;
 
   constructor(core: Core, hooks: DriverHooks) {
@@ -106,7 +108,38 @@ export class MessageDriver {
   *#run<T>(message: Message<T>, self: Self): Step<T> {
     const core = this.#core;
     core.refuseIfUnusable();
+    while (core.barrier !== undefined) yield* wait(core.barrier.asIo());
     this.messageCount++;
+    this.activeCount++;
+    try {
+      return yield* this.#runAdmitted(message, self);
+    } finally {
+      this.activeCount--;
+      if (this.activeCount === 0) this.#drained?.resolve();
+    }
+  }
+
+  /** Waits until no message is under way. The caller holds new ones off (Core.barrier). */
+  drain(): Io<void> {
+    return {
+      start: () => {
+        if (this.activeCount === 0) return undefined;
+        this.#drained = deferred();
+        return this.#drained.promise;
+      },
+      startSync: () => {
+        if (this.activeCount > 0) {
+          throw new StorageError('UNSUPPORTED_FEATURE', 'a sync call came during a rollback', {
+            hint: 'await the rollback first',
+          });
+        }
+      },
+    };
+  }
+  #drained: Deferred | undefined;
+
+  *#runAdmitted<T>(message: Message<T>, self: Self): Step<T> {
+    const core = this.#core;
     const { demand } = message;
     if (demand !== undefined) {
       if (core.isReadOnly) throw new FsError('EROFS');
@@ -114,23 +147,25 @@ export class MessageDriver {
     }
     let sequence = 0;
     let result: T;
+    let isLogged = false;
     try {
       yield* this.#load(message, self);
       core.refuseIfUnusable();
       result = this.#modify(message);
-      if (demand !== undefined && demand.logBytes > 0 && core.log !== undefined) {
-        const requests = message.requests();
-        if (requests.length > 0) {
-          sequence = core.log.append(encodeRecord(this.#writer, requests));
-        }
+      const requests = demand === undefined ? [] : message.requests();
+      if (demand !== undefined && core.log !== undefined && requests.length > 0) {
+        sequence = core.log.append(encodeRecord(this.#writer, requests), demand.logBytes);
+        isLogged = true;
       }
     } finally {
-      if (demand !== undefined) this.#release(demand);
+      if (demand !== undefined) this.#release(demand, isLogged);
     }
     if (demand === undefined) return result;
     core.noteModified();
     if (core.dirtyLoad > core.dirtyMax * CP_TRIGGER || core.log?.wantsCp === true) core.requestCp();
-    if (sequence !== 0 && core.log !== undefined) yield* wait(core.log.commit(sequence));
+    if (sequence !== 0 && core.log !== undefined && !core.isRelaxed) {
+      yield* wait(core.log.commit(sequence));
+    }
     return result;
   }
 
@@ -275,6 +310,10 @@ export class MessageDriver {
         if (isHopeless || barren++ > BARREN_CPS_MAX) throw new FsError('ENOSPC');
         yield* this.#hooks.reclaim();
       }
+      if (!isShort && demand.logBytes > 0 && core.log?.isFlushEnough(demand.logBytes) === true) {
+        yield* wait(core.log.waitForFlush(demand.logBytes));
+        continue;
+      }
       const isSync = yield* wait(this.#roomMayCome(isShort));
       // A sync call has waited for all that it can: it does not queue.
       if (isSync && this.#reserve(demand)) return;
@@ -313,9 +352,9 @@ export class MessageDriver {
     return true;
   }
 
-  #release(demand: Demand): void {
+  #release(demand: Demand, isLogged: boolean): void {
     this.#core.reservations.blocks -= demand.blocks;
-    if (demand.logBytes > 0) this.#core.log?.unreserve(demand.logBytes);
+    if (demand.logBytes > 0 && !isLogged) this.#core.log?.release(demand.logBytes);
     this.#wake();
   }
 

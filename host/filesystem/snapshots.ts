@@ -34,22 +34,25 @@ export interface SnapshotAction {
 
 /** Makes the image of the CP a snapshot. */
 export class CreateSnapshot implements SnapshotAction {
-  readonly newSlot: number;
+  newSlot: number | undefined;
   readonly #core: Core;
   readonly #name: string;
+  /** What was made; undefined where another one had taken the name meanwhile. */
   entry: SnapshotEntry | undefined;
 
   constructor(core: Core, name: string) {
     this.#core = core;
     this.#name = name;
-    this.newSlot = core.snapshots.freeSlot();
   }
 
-  plan(): void {}
+  plan(): void {
+    this.newSlot = this.#core.snapshots.freeSlot();
+  }
   freeze(): void {}
 
   imagePlaced(image: PlacedImage): void {
     const { state, snapshots } = this.#core;
+    if (snapshots.byName(this.#name) !== undefined) return;
     this.entry = {
       id: state.snapshotNext,
       parent: state.parent,
@@ -68,10 +71,9 @@ export class CreateSnapshot implements SnapshotAction {
   }
 
   updateState(state: VolumeState): void {
-    const { entry } = this;
-    assert(entry !== undefined, 'the snapshot was made');
-    state.snapshotNext = entry.id + 1;
-    state.parent = entry.id;
+    if (this.entry === undefined) return;
+    state.snapshotNext = this.entry.id + 1;
+    state.parent = this.entry.id;
   }
 }
 

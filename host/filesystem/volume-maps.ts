@@ -10,6 +10,7 @@
 // one frame ("shield") before the freeze.
 
 import {
+  AREA_STRIPES_SHIFT,
   BITS_PER_BLOCK,
   BITS_PER_BLOCK_SHIFT,
   BLOCK_SHIFT,
@@ -19,10 +20,13 @@ import { assert } from '../base/assert.ts';
 import type { Vbn } from '../base/units.ts';
 import type { Areas } from './areas.ts';
 import { BitPages } from './bit-pages.ts';
-import type { FileNode } from './file-node.ts';
+import { type FileNode, PRESENT } from './file-node.ts';
 
 /** Entries (u16) in a block of the area table, as a shift. */
 export const AREAS_PER_BLOCK_SHIFT = BLOCK_SHIFT - 1;
+
+/** Chunks (one area's blocks on one column) in a map block. */
+const CHUNKS_PER_BLOCK = 1 << (BITS_PER_BLOCK_SHIFT - AREA_STRIPES_SHIFT);
 
 export interface MapFiles {
   active: FileNode;
@@ -55,6 +59,16 @@ export class VolumeMaps {
     this.#u32 = options.u32;
     this.#u16 = options.u16;
     this.#onFree = options.onFree;
+  }
+
+  /** Blocks of the area table with the areas of one map block. */
+  areaBlocksOf(mapIndex: number): Set<number> {
+    const blocks = new Set<number>();
+    for (let chunk = 0; chunk < CHUNKS_PER_BLOCK; chunk++) {
+      const id = this.areas.idOf(mapIndex * BITS_PER_BLOCK + (chunk << AREA_STRIPES_SHIFT));
+      if (id >= 0) blocks.add(id >>> AREAS_PER_BLOCK_SHIFT);
+    }
+    return blocks;
   }
 
   get restingCount(): number {
@@ -93,6 +107,30 @@ export class VolumeMaps {
     assert(this.#clear(this.files.summary, vbn), 'a freed block was in the summary map', vbn);
     this.summaryCount--;
     this.#rest(vbn);
+  }
+
+  /** Rollback, one map block (ENGINE 26): summary := (summary or (active and shield)) and not target.
+   *  Blocks that only the active file system has are free then. Addresses; 0 = all clear. */
+  rollBack(index: number, words: { active: number; target: number; shield: number }): void {
+    const u32 = this.#u32;
+    const at = (address: number, word: number) =>
+      address === 0 ? 0 : (u32[(address >>> 2) + word] as number);
+    const summary = this.files.summary.find(PRESENT, 0, index)?.address ?? 0;
+    for (let word = 0; word < BITS_PER_BLOCK / 32; word++) {
+      const active = at(words.active, word);
+      const target = at(words.target, word);
+      const shield = at(words.shield, word);
+      const before = at(summary, word);
+      const after = (before | (active & shield)) & ~target;
+      let freed = active & ~target & ~shield;
+      for (; freed !== 0; freed &= freed - 1) {
+        this.#rest(index * BITS_PER_BLOCK + word * 32 + (31 - Math.clz32(freed & -freed)));
+      }
+      if (after === before) continue;
+      const block = this.files.summary.change(0, index);
+      u32[(block.address >>> 2) + word] = after;
+      this.summaryCount += popcount(after) - popcount(before);
+    }
   }
 
   /** What rested since the CP before the one just committed can be used again. */
@@ -153,4 +191,10 @@ export class VolumeMaps {
     const block = file.change(0, vbn >>> BITS_PER_BLOCK_SHIFT);
     return (block.address >>> 2) + ((vbn % BITS_PER_BLOCK) >>> 5);
   }
+}
+
+function popcount(word: number): number {
+  let bits = word - ((word >>> 1) & 0x55555555);
+  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }

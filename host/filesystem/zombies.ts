@@ -35,7 +35,7 @@ export class Zombies {
     this.#isWorking = true;
     try {
       let firstOpen: Ino = 0;
-      while (this.#core.inodes.zombieHead !== 0 && !this.#core.isReadOnly) {
+      while (this.#core.inodes.zombieHead !== 0 && this.#mayWork()) {
         const head = this.#core.inodes.zombieHead;
         if (head === firstOpen) return;
         const outcome = yield* this.#driver.step(new ZombieStep(this.#core, head));
@@ -48,6 +48,12 @@ export class Zombies {
     } finally {
       this.#isWorking = false;
     }
+  }
+
+  /** A rollback waits for the worker, not the other way round. */
+  #mayWork(): boolean {
+    const { isReadOnly, barrier, isClosed, failure } = this.#core;
+    return !isReadOnly && barrier === undefined && !isClosed && failure === undefined;
   }
 }
 

@@ -1,0 +1,174 @@
+// The engine: where RAID, log and file system meet. Creates and mounts them over devices, in Steps.
+//
+// Mount (ENGINE 9, 10, 18): labels and roots, the writer's claim (a new epoch), the stripe journal, the
+// image root and tables, the log; its records are replayed in memory, and a first CP makes them durable
+// and begins the log anew. A reader does all of it in memory and writes nothing.
+
+import { StorageError } from '../base/errors.ts';
+import type { Clock, Logger, Prng, ThreadPool } from '../base/env.ts';
+import { type Step, wait } from '../base/task.ts';
+import type { Disk, Nvram } from '../device/device.ts';
+import { FILE_SYSTEM_SCRATCH_SIZE, FileSystem } from '../filesystem/file-system.ts';
+import type { Front } from '../format/label.ts';
+import { VOLUME_STATE_SIZE } from '../../assembly/layout/volume-state.ts';
+import type { KernelInstance } from '../kernels/instantiate.ts';
+import { LogMemory } from '../nvlog/log-memory.ts';
+import { NvLog } from '../nvlog/nv-log.ts';
+import { formatVolume } from '../raid/format.ts';
+import { RaidVolume } from '../raid/raid-volume.ts';
+import { replaySequentially } from '../replay/sequential.ts';
+import { LogAdapter, scanRootOf } from './log-adapter.ts';
+
+/** Disks, and where the log lies: Nvrams of its own, or a window in the front of the disk (one-file
+ *  volumes). A missing copy of the log is undefined. */
+export interface Devices {
+  readonly disks: readonly Disk[];
+  readonly nvram?: Nvram | readonly (Nvram | undefined)[];
+  readonly nvramInFront?: (front: Front) => Nvram;
+}
+
+export interface EngineEnv {
+  readonly clock: Clock;
+  readonly prng: Prng;
+  readonly logger: Logger;
+  readonly pool: ThreadPool;
+}
+
+export interface EngineOptions {
+  readonly devices: Devices;
+  readonly instance: KernelInstance;
+  readonly env: EngineEnv;
+  readonly readOnly: boolean;
+  readonly degraded: boolean;
+  readonly isRelaxed: boolean;
+}
+
+export interface Engine {
+  readonly raid: RaidVolume;
+  readonly log: NvLog | undefined;
+  readonly fs: FileSystem;
+  readonly replayedRecordCount: number;
+  readonly warnings: readonly string[];
+}
+
+/** Writes an empty volume to the devices. They stay open; mount with `openEngine`. */
+export function* formatEngine(
+  options: EngineOptions & { raid: 'none' | 'raid4'; logBlocks: number },
+): Step<void> {
+  const { devices, instance, env, raid, logBlocks } = options;
+  const { arena, kernels } = instance;
+  yield* formatVolume({
+    disks: devices.disks,
+    raid,
+    logBlocks,
+    env,
+    arena,
+    kernels,
+    initialState: new Uint8Array(VOLUME_STATE_SIZE),
+  });
+  const volume = yield* RaidVolume.open({ disks: devices.disks, arena, kernels, pool: env.pool, env });
+  const memory = new LogMemory(arena, kernels);
+  const nvrams = nvramsOf(devices, volume.front);
+  yield* NvLog.format(nvrams, memory, { volumeUuid: uuidBytes(volume.uuid) });
+  const scratch = arena.reserve(FILE_SYSTEM_SCRATCH_SIZE);
+  yield* FileSystem.format({ volume, arena, kernels, env, frames: arena.seal(), scratch });
+}
+
+/** Mounts. The devices are the caller's to close if this fails. */
+export function* openEngine(options: EngineOptions): Step<Engine> {
+  const { devices, instance, env, readOnly, degraded } = options;
+  const { arena, kernels } = instance;
+  const { disks } = devices;
+  const warnings: string[] = [];
+  const logger: Logger = {
+    info: env.logger.info,
+    warn: (message, detail) => {
+      warnings.push(message);
+      env.logger.warn(message, detail);
+    },
+  };
+  const raid = yield* RaidVolume.open({
+    disks,
+    arena,
+    kernels,
+    pool: env.pool,
+    env: { ...env, logger },
+    readOnly,
+    degraded,
+  });
+  const nvrams = nvramsOf(devices, raid.front);
+  const memory = new LogMemory(arena, kernels);
+  const scratch = arena.reserve(FILE_SYSTEM_SCRATCH_SIZE);
+  const parts = { volume: raid, arena, kernels, env: { ...env, logger }, frames: arena.seal(), scratch };
+  const fs = yield* FileSystem.mount(parts);
+  const { fetcher } = fs.core;
+  raid.confirmPointer = (vbn, low, high) => fetcher.isStillMeant(vbn, low, high);
+  fs.core.isRelaxed = options.isRelaxed;
+  const log = yield* NvLog.open(nvrams, memory, {
+    volumeUuid: uuidBytes(raid.uuid),
+    beforeFlush: () => raid.checkEpoch(),
+    onCopyFailed: (copy, error) => {
+      logger.warn(`copy ${copy} of the log failed: ${String(error)}`);
+      fs.requestCp(true);
+    },
+    // Whoever waits is answered by the CP; the volume fails if that fails too (ENGINE 21).
+    onFailed: () => fs.requestCp(true),
+  });
+  const replayedRecordCount = yield* replayLog(fs, log, { readOnly, logger });
+  return { raid, log, fs, replayedRecordCount, warnings };
+}
+
+function* replayLog(
+  fs: FileSystem,
+  log: NvLog,
+  options: { readOnly: boolean; logger: Logger },
+): Step<number> {
+  const scan = yield* log.scan(scanRootOf(fs.core.state));
+  if (scan.damage !== undefined) {
+    const { reason, firstSequence, durableUpTo, half, position } = scan.damage;
+    const message =
+      reason === 'lost'
+        ? `log entries ${firstSequence} to ${durableUpTo} were durable and cannot be read`
+        : 'the log follows a newer root than the one that was found';
+    if (!options.readOnly) {
+      throw new StorageError('LOG_DAMAGED', message, { detail: { half, position, reason } });
+    }
+    options.logger.warn(`LOG_DAMAGED: ${message}`);
+  }
+  const { recordCount } = yield* replaySequentially(fs, scan.records);
+  if (options.readOnly) return recordCount;
+  fs.attachLog(new LogAdapter(log));
+  const task = fs.requestCp(true);
+  if (task !== undefined) yield* wait(task.asIo());
+  fs.start();
+  return recordCount;
+}
+
+/** Commits everything and closes the devices. */
+export function* closeEngine(engine: Engine): Step<void> {
+  const { fs, log, raid } = engine;
+  try {
+    yield* fs.close();
+    if (log !== undefined && !fs.core.volume.isReadOnly && fs.core.failure === undefined) {
+      yield* log.close();
+    }
+  } finally {
+    yield* raid.close();
+  }
+}
+
+function nvramsOf(devices: Devices, front: Front): readonly (Nvram | undefined)[] {
+  const { nvram } = devices;
+  if (nvram !== undefined) return Array.isArray(nvram) ? nvram : [nvram as Nvram];
+  if (devices.nvramInFront === undefined || front.logBlocks === 0) {
+    throw new StorageError('DISK_MISSING', "the volume's log is not there", {
+      hint: 'bring back the log file that belongs to the disks',
+    });
+  }
+  return [devices.nvramInFront(front)];
+}
+
+export function uuidBytes(uuid: string): Uint8Array {
+  const hex = uuid.replaceAll('-', '');
+  return Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16));
+}

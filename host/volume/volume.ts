@@ -1,0 +1,451 @@
+// The volume: what a program opens. The one place where the engine's parts meet the face.
+//
+// Portable: over devices that the caller gives. host/node.ts adds paths, file disks, locks and threads.
+
+import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
+import { VOLUME_FORMAT_VERSION } from '../../assembly/layout/volume-root.ts';
+import { StorageError } from '../base/errors.ts';
+import { platformClock, platformPrng, silentLogger } from '../base/platform.ts';
+import { type Step, Task, wait } from '../base/task.ts';
+import type { Instant } from '../base/units.ts';
+import { MemoryDisk } from '../device/memory-disk.ts';
+import { MemoryNvram } from '../device/memory-nvram.ts';
+import { ImageOperations } from '../filesystem/image-operations.ts';
+import type { Operations } from '../filesystem/operations.ts';
+import { rollBack } from '../filesystem/rollback.ts';
+import { SnapshotOperations } from '../filesystem/snapshot-operations.ts';
+import { verify, type VerifyReport } from '../filesystem/verify/verify.ts';
+import type { SnapshotEntry } from '../format/snapshot.ts';
+import { createFs } from '../fs/create-fs.ts';
+import type { VolumeFs } from '../fs/types.ts';
+import { InlinePool } from '../kernels/inline-pool.ts';
+import { createKernels, type KernelInstance } from '../kernels/instantiate.ts';
+import { diskBlocksFor } from '../raid/format.ts';
+import { closeEngine, type Devices, type Engine, type EngineEnv, formatEngine, openEngine } from './engine.ts';
+import {
+  CACHE_SIZE_MIN,
+  checkCreate,
+  checkOpen,
+  type CheckedCreate,
+  type CheckedOpen,
+  type CreateOptions,
+  type OpenOptions,
+} from './options.ts';
+import { SnapshotPaths } from './snapshot-paths.ts';
+
+export interface SnapshotInfo {
+  readonly name: string;
+  readonly id: number;
+  readonly createdAt: Instant;
+  readonly holdCount: number;
+  /** Blocks in its plane. */
+  readonly blockCount: number;
+}
+
+export interface DiskInfo {
+  /** Stands for the disk in commands, such as "disk-02". */
+  readonly name: string;
+  readonly file: string;
+  readonly uuid: string;
+  readonly role: 'data' | 'parity' | 'spare';
+  readonly state: 'active' | 'failed' | 'missing' | 'rebuilding' | 'spare';
+  readonly sizeBytes: number;
+  /** Bytes that were ever written to, from its start. */
+  readonly lengthBytes: number;
+}
+
+export interface VolumeStatus {
+  readonly uuid: string;
+  readonly state: 'healthy' | 'degraded' | 'read-only' | 'failed';
+  readonly formatVersion: number;
+  readonly raid: 'none' | 'raid4' | 'dp';
+  readonly createdAt: Instant;
+  /** Counts mounts for writing. */
+  readonly epoch: number;
+  /** Number of the newest consistency point. */
+  readonly consistencyPoint: number;
+  /** Usable space; used + free = size. */
+  readonly sizeBytes: number;
+  readonly usedBytes: number;
+  readonly freeBytes: number;
+  /** The part of used that only snapshots (and volume files) hold. */
+  readonly snapshotBytes: number;
+  readonly fileCount: number;
+  readonly snapshotCount: number;
+  readonly logSizeBytes: number;
+  /** Records that this mount brought back from the log. */
+  readonly replayedRecordCount: number;
+  readonly disks: readonly DiskInfo[];
+  readonly warnings: readonly string[];
+}
+
+/** Counters since the volume was opened. */
+export interface VolumeStats {
+  readonly replayedRecordCount: number;
+  readonly reconstructedBlockCount: number;
+  readonly repairedBlockCount: number;
+  /** Blocks read from and written to disks. */
+  readonly readBlockCount: number;
+  readonly writtenBlockCount: number;
+  /** Kernel jobs that ran on a worker thread. */
+  readonly poolJobCount: number;
+  readonly consistencyPointCount: number;
+  readonly logFlushCount: number;
+  readonly logRecordCount: number;
+  readonly messageCount: number;
+}
+
+export interface WorkOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** What a volume stands on; made by `create` and `open`. */
+export interface VolumeParts {
+  readonly engine: Engine;
+  readonly instance: KernelInstance;
+  readonly env: EngineEnv;
+  readonly names: readonly string[];
+  /** Ran after the devices are closed: the lock, threads. */
+  readonly onClosed: () => Promise<void> | void;
+}
+
+/** A crash-safe, write-anywhere file system on disks.
+ *
+ *  ```ts
+ *  const volume = await Volume.create(memoryDevices({ size: '64MiB' }));
+ *  await volume.fs.promises.writeFile('/a', 'hello');
+ *  await volume.snapshots.create('monday');
+ *  await volume.close();
+ *  ```
+ */
+export class Volume {
+  /** Shaped as node:fs: `fs.promises`, and the sync calls. */
+  readonly fs: VolumeFs;
+  readonly snapshots: VolumeSnapshots;
+  readonly disks: VolumeDisks;
+  readonly #parts: VolumeParts;
+  readonly #snapshotOperations: SnapshotOperations;
+  readonly #views = new Map<number, VolumeFs>();
+  #closing: Promise<void> | undefined;
+
+  protected constructor(parts: VolumeParts) {
+    this.#parts = parts;
+    const { engine, env } = parts;
+    this.#snapshotOperations = new SnapshotOperations(engine.fs);
+    const active = new ImageOperations(engine.fs, () => engine.fs.core.image, engine.raid.isReadOnly);
+    const paths = new SnapshotPaths(active, (name) => this.#operationsAt(name));
+    this.fs = createFs(paths, { prng: env.prng });
+    this.snapshots = new VolumeSnapshots(this.#snapshotOperations);
+    this.disks = new VolumeDisks(parts);
+  }
+
+  /** Makes an empty volume over devices, and opens it.
+   *  @throws StorageError INVALID_ARGUMENT, UNSUPPORTED_FEATURE, DISK_FAILED. */
+  static async create(devices: Devices, options: CreateOptions = {}): Promise<Volume> {
+    const checked = checkCreate({ disks: devices.disks.length, ...options });
+    await formatDevices(devices, checked, 0);
+    return new Volume(await mountDevices(devices, checked, {}));
+  }
+
+  /** Opens the volume that is on devices.
+   *  @throws StorageError NOT_A_VOLUME, DISK_MISSING, and others: see README "Errors". */
+  static async open(devices: Devices, options: OpenOptions = {}): Promise<Volume> {
+    return new Volume(await mountDevices(devices, checkOpen(options), {}));
+  }
+
+  /** A snapshot's tree, read-only. @throws ENOENT if there is none. */
+  at(name: string): { readonly fs: VolumeFs } {
+    const { id } = this.#snapshotOperations.get(name);
+    let fs = this.#views.get(id);
+    if (fs === undefined) {
+      fs = createFs(this.#operationsAt(name), { prng: this.#parts.env.prng });
+      this.#views.set(id, fs);
+    }
+    return { fs };
+  }
+
+  #operationsAt(name: string): Operations {
+    const operations = this.#snapshotOperations;
+    const { id } = operations.get(name);
+    return new ImageOperations(this.#parts.engine.fs, () => operations.image(id), true);
+  }
+
+  /** The active file system becomes what it was at the snapshot; all snapshots stay. Open handles give
+   *  ESTALE. @throws ENOENT. */
+  async rollback(name: string): Promise<void> {
+    const { fs } = this.#parts.engine;
+    const { core } = fs;
+    this.#snapshotOperations.get(name);
+    while (core.barrier !== undefined) await core.barrier.promise();
+    const task = new Task(rollBack(fs, name));
+    if (!task.isSettled) {
+      core.barrier = task;
+      task.onSettled(() => {
+        core.barrier = undefined;
+        fs.wakeBackground();
+      });
+    }
+    await task.result();
+  }
+
+  /** Makes everything acknowledged so far durable, and commits it to the disks. */
+  async sync(): Promise<void> {
+    const { fs } = this.#parts.engine;
+    fs.core.refuseIfUnusable();
+    await fs.requestCp()?.promise();
+  }
+
+  async status(): Promise<VolumeStatus> {
+    return statusOf(this.#parts, await this.disks.list());
+  }
+
+  stats(): VolumeStats {
+    const { engine, env } = this.#parts;
+    const { raid, log, fs } = engine;
+    return {
+      replayedRecordCount: engine.replayedRecordCount,
+      reconstructedBlockCount: raid.stats.reconstructed,
+      repairedBlockCount: raid.stats.repaired,
+      readBlockCount: raid.stats.blocksRead,
+      writtenBlockCount: raid.stats.blocksWritten,
+      poolJobCount: env.pool.jobCount,
+      consistencyPointCount: fs.core.cpCount,
+      logFlushCount: log?.stats.flushCount ?? 0,
+      logRecordCount: log?.stats.recordCount ?? 0,
+      messageCount: fs.driver.messageCount,
+    };
+  }
+
+  /** Walks everything from the roots and names what does not fit. Finds, never mends. */
+  async verify(options: WorkOptions = {}): Promise<VerifyReport> {
+    await this.sync();
+    return await new Task(verify(this.#parts.engine.fs, options)).result();
+  }
+
+  /** Commits everything and lets go of the devices. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { engine, env, onClosed } = this.#parts;
+    const { core } = engine.fs;
+    while (core.barrier !== undefined) await core.barrier.promise().catch(() => {});
+    try {
+      await new Task(closeEngine(engine)).result();
+    } finally {
+      await env.pool.close();
+      await onClosed();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+export class VolumeSnapshots {
+  readonly #operations: SnapshotOperations;
+
+  constructor(operations: SnapshotOperations) {
+    this.#operations = operations;
+  }
+
+  /** Takes a snapshot of everything acknowledged so far. @throws EEXIST, INVALID_ARGUMENT. */
+  async create(name: string): Promise<SnapshotInfo> {
+    return infoOf(await new Task(this.#operations.create(name)).result());
+  }
+  /** Oldest first. */
+  async list(): Promise<SnapshotInfo[]> {
+    return this.#operations.list().map(infoOf);
+  }
+  /** Gone for users at once; its blocks are freed in the background. @throws ENOENT, EBUSY. */
+  async delete(name: string): Promise<void> {
+    await new Task(this.#operations.delete(name)).result();
+  }
+  /** While it is held it cannot be deleted. */
+  async hold(name: string): Promise<void> {
+    await new Task(this.#operations.hold(name, 1)).result();
+  }
+  async release(name: string): Promise<void> {
+    await new Task(this.#operations.hold(name, -1)).result();
+  }
+}
+
+function infoOf(entry: SnapshotEntry): SnapshotInfo {
+  return {
+    name: entry.name,
+    id: entry.id,
+    createdAt: entry.time,
+    holdCount: entry.holds,
+    blockCount: entry.blocks,
+  };
+}
+
+export class VolumeDisks {
+  readonly #parts: VolumeParts;
+
+  constructor(parts: VolumeParts) {
+    this.#parts = parts;
+  }
+
+  async list(): Promise<DiskInfo[]> {
+    const { raid } = this.#parts.engine;
+    return raid.members.map((member) => ({
+      name: this.#nameOf(member.index),
+      file: member.name ?? '',
+      uuid: member.uuid,
+      role: member.column < 16 ? 'data' : 'parity',
+      state: member.name === undefined && member.state === 'active' ? 'missing' : member.state,
+      sizeBytes: member.blockCount * BLOCK_SIZE,
+      lengthBytes: member.dbnHigh * BLOCK_SIZE,
+    }));
+  }
+
+  #nameOf(index: number): string {
+    return this.#parts.names[index] ?? `disk-${String(index).padStart(2, '0')}`;
+  }
+
+  /** Number of the member that a command means. @throws INVALID_ARGUMENT. */
+  indexOf(disk: string): number {
+    const { members } = this.#parts.engine.raid;
+    const index = members.findIndex((member) => this.#nameOf(member.index) === disk || member.uuid === disk);
+    if (index >= 0) return index;
+    const names = members.map((member) => this.#nameOf(member.index)).join(', ');
+    throw new StorageError('INVALID_ARGUMENT', `the volume has no disk '${disk}'`, {
+      hint: `its disks are ${names}`,
+    });
+  }
+
+  /** Takes a disk out, as if it had failed. @throws where too little redundancy would be left. */
+  async fail(disk: string): Promise<void> {
+    await new Task(this.#parts.engine.raid.failDisk(this.indexOf(disk))).result();
+  }
+
+  /** Puts a new device in the place of a disk, and rebuilds its contents before it returns. */
+  async replaceWith(
+    disk: string,
+    device: Devices['disks'][number],
+  ): Promise<{ readonly rebuiltBlockCount: number }> {
+    const { raid } = this.#parts.engine;
+    const index = this.indexOf(disk);
+    await new Task(raid.replaceDisk(index, device)).result();
+    return { rebuiltBlockCount: raid.members[index]?.dbnHigh ?? 0 };
+  }
+}
+
+function statusOf(parts: VolumeParts, disks: readonly DiskInfo[]): VolumeStatus {
+  const { engine } = parts;
+  const { raid, fs, log } = engine;
+  const { core } = fs;
+  const sizeBytes = core.volume.blockCount * BLOCK_SIZE;
+  const used = core.maps.activeCount + core.maps.summaryCount;
+  const usedBytes = used * BLOCK_SIZE;
+  return {
+    uuid: raid.uuid,
+    state: stateOf(parts),
+    formatVersion: VOLUME_FORMAT_VERSION,
+    raid: raid.raid,
+    createdAt: raid.root.created,
+    epoch: raid.epoch,
+    consistencyPoint: core.state.cp,
+    sizeBytes,
+    usedBytes,
+    freeBytes: sizeBytes - usedBytes,
+    snapshotBytes: core.maps.summaryCount * BLOCK_SIZE,
+    // 16 numbers are never given out, but for the root directory's.
+    fileCount: core.inodes.usedCount - 15,
+    snapshotCount: core.snapshots.list().length,
+    logSizeBytes: (log?.halfBytes ?? 0) * 2,
+    replayedRecordCount: engine.replayedRecordCount,
+    disks,
+    warnings: engine.warnings,
+  };
+}
+
+function stateOf({ engine }: VolumeParts): VolumeStatus['state'] {
+  if (engine.fs.core.failure !== undefined) return 'failed';
+  if (engine.raid.isDegraded) return 'degraded';
+  return engine.raid.isReadOnly ? 'read-only' : 'healthy';
+}
+
+// Making parts, here and in host/node.ts.
+
+/** What the platform adds to plain devices. */
+export interface PlatformParts {
+  readonly env?: Partial<EngineEnv>;
+  readonly makePool?: (instance: KernelInstance) => EngineEnv['pool'];
+  readonly names?: readonly string[];
+  readonly onClosed?: () => Promise<void> | void;
+}
+
+function instanceFor(checked: CheckedOpen, arenaBytes: number): KernelInstance {
+  const { kernels } = checked.env;
+  if (kernels instanceof WebAssembly.Module) return createKernels({ arenaBytes, module: kernels });
+  return createKernels({ arenaBytes, kernels });
+}
+
+function envFor(checked: CheckedOpen, platform: PlatformParts, instance: KernelInstance): EngineEnv {
+  const { env } = checked;
+  return {
+    clock: env.clock ?? platform.env?.clock ?? platformClock,
+    prng: env.prng ?? platform.env?.prng ?? platformPrng,
+    logger: env.logger ?? platform.env?.logger ?? silentLogger,
+    pool: env.pool ?? platform.makePool?.(instance) ?? new InlinePool(instance.kernels),
+  };
+}
+
+/** Writes an empty volume to devices, which stay open. */
+export async function formatDevices(
+  devices: Devices,
+  checked: CheckedCreate,
+  logBlocks: number,
+  platform: PlatformParts = {},
+): Promise<void> {
+  const instance = instanceFor(checked, CACHE_SIZE_MIN);
+  const env = { ...envFor(checked, platform, instance), pool: new InlinePool(instance.kernels) };
+  const { raid, isRelaxed } = checked;
+  const options = { devices, instance, env, raid, logBlocks, isRelaxed };
+  await new Task(formatEngine({ ...options, readOnly: false, degraded: false })).result();
+}
+
+/** Mounts a volume; closes the devices where that fails. */
+export async function mountDevices(
+  devices: Devices,
+  checked: CheckedOpen,
+  platform: PlatformParts,
+): Promise<VolumeParts> {
+  const instance = instanceFor(checked, checked.cacheSizeBytes);
+  const env = envFor(checked, platform, instance);
+  const { readOnly, degraded, isRelaxed } = checked;
+  try {
+    const options = { devices, instance, env, readOnly, degraded, isRelaxed };
+    const engine = await new Task(openEngine(options)).result();
+    const { names = [], onClosed = () => {} } = platform;
+    return { engine, instance, env, names, onClosed };
+  } catch (error) {
+    await new Task(closeDisks(devices)).result();
+    await env.pool.close();
+    throw error;
+  }
+}
+
+function* closeDisks(devices: Devices): Step<void> {
+  for (const disk of devices.disks) {
+    yield* wait({ start: () => disk.close(), startSync: () => {} });
+  }
+}
+
+/** Devices in memory for a volume of `size` usable bytes: on every runtime. */
+export function memoryDevices(options: CreateOptions = {}): Devices {
+  const { sizeBytes, diskCount, raid, logSizeBytes } = checkCreate(options);
+  const blockCount = diskBlocksFor({ raid, diskCount, usableBlocks: sizeBytes / BLOCK_SIZE });
+  const name = (index: number) => `memory-${index}`;
+  return {
+    disks: Array.from({ length: diskCount }, (_, index) => new MemoryDisk({ blockCount, name: name(index) })),
+    nvram: new MemoryNvram({ sizeBytes: logSizeBytes, name: 'memory-log' }),
+  };
+}
+
