@@ -9,6 +9,7 @@ import type { KernelJob, ThreadPool } from '../../host/base/env.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
 import { runSync, Task } from '../../host/base/task.ts';
 import type { BlockRead, BlockWrite } from '../../host/device/block-volume.ts';
+import type { Schedule } from '../../host/device/memory-device.ts';
 import { MemoryDisk } from '../../host/device/memory-disk.ts';
 import { runJob } from '../../host/kernels/inline-pool.ts';
 import { createKernels } from '../../host/kernels/instantiate.ts';
@@ -36,9 +37,9 @@ class World {
   readonly busyStripes = new Set<number>();
   overtaken = 0;
 
-  constructor(seed: number, pool?: ThreadPool) {
+  constructor(seed: number, pool?: ThreadPool, given?: Schedule) {
     this.prng = new SeededPrng(seed);
-    const schedule = shuffled(this.prng.fork());
+    const schedule = given ?? shuffled(this.prng.fork());
     this.disks = [0, 1, 2, 3].map(
       (index) => new MemoryDisk({ name: `memory-${index}`, blockCount: 448, schedule }),
     );
@@ -70,15 +71,19 @@ class World {
 
   /** Blocks to write, at places that no write under way is near: as the allocator chooses. */
   choose(count: number): { writes: BlockWrite[]; blocks: Map<number, Block> } {
-    const blocks = new Map<number, Block>();
-    const writes: BlockWrite[] = [];
     const free = allVbns(this.volume).filter((vbn) => {
       const stripe = this.stripeOf(vbn);
       if (stripe >= STRIPES || this.busyStripes.has(stripe)) return false;
       return !this.live.has(vbn) && !this.volume.isWriteInFlight(vbn, 1);
     });
+    return this.prepare(this.prng.shuffle(free).slice(0, count));
+  }
+
+  prepare(vbns: readonly number[]): { writes: BlockWrite[]; blocks: Map<number, Block> } {
+    const blocks = new Map<number, Block>();
+    const writes: BlockWrite[] = [];
     const { arena, kernels } = this.instance;
-    for (const vbn of this.prng.shuffle(free).slice(0, count)) {
+    for (const vbn of vbns) {
       const address = this.frame();
       this.busyFrames.add(address);
       const seed = this.prng.u32();
@@ -119,6 +124,12 @@ class World {
     for (const [vbn, block] of blocks) this.live.set(vbn, block);
     for (const { address } of writes) this.busyFrames.delete(address);
     if (allVbns(this.volume).some((vbn) => this.volume.isWriteInFlight(vbn, 1))) this.overtaken++;
+  }
+
+  writeAt(vbns: readonly number[]): void {
+    const { writes, blocks } = this.prepare(vbns);
+    runSync(this.volume.write(writes, this.liveness));
+    for (const [vbn, block] of blocks) this.live.set(vbn, block);
   }
 
   reads(): { requests: BlockRead[]; check: () => void } {
@@ -210,6 +221,38 @@ test('the same while degraded', async () => {
       { readOnly: true },
     );
     assert.equal(readBlocks(volume, world.live), [], `disk ${missing} missing`);
+  }
+});
+
+test('what is on a missing disk is read while its stripe is being replaced', async () => {
+  // A write of three stripes, each with a live block on the missing disk, is stopped after so many
+  // completions; then that block is read, and the rest completes in any order.
+  for (let round = 0; round < 240; round++) {
+    const prng = new SeededPrng(SEED + round);
+    const waiting: (() => void)[] = [];
+    const schedule: Schedule = (complete) => void waiting.push(complete);
+    const world = new World(SEED + round, undefined, schedule);
+    const { volume } = world;
+    const turns = async () => {
+      for (let turn = 0; turn < 40; turn++) await Promise.resolve();
+    };
+    for (const vbn of [1024, 1025, 1026]) world.writeAt([vbn]);
+    runSync(volume.failDisk(0));
+    const { writes } = world.prepare([2048, 2049, 2050]);
+    const write = Task.start(volume.write(writes, world.liveness)).promise();
+    for (let stop = prng.below(16); stop > 0 && waiting.length > 0; stop--) {
+      waiting.splice(prng.below(waiting.length), 1)[0]?.();
+      await turns();
+    }
+    const { requests, check } = world.reads();
+    const read = Task.start(volume.read(requests)).promise();
+    while (waiting.length > 0) {
+      waiting.splice(prng.below(waiting.length), 1)[0]?.();
+      await turns();
+    }
+    await write;
+    await read;
+    check();
   }
 });
 
