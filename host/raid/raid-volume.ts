@@ -13,7 +13,13 @@
 // used once, and not while an older write to its slots is in flight.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
-import { ROOT_COPIES } from '../../assembly/layout/label.ts';
+import {
+  LABEL_EPOCH_OFFSET,
+  LABEL_MAGIC,
+  LABEL_MAGIC_OFFSET,
+  LABEL_WRITER_OFFSET,
+  ROOT_COPIES,
+} from '../../assembly/layout/label.ts';
 import { VOLUME_ROOT_BLOCKS } from '../../assembly/layout/volume-root.ts';
 import { VOLUME_STATE_SIZE } from '../../assembly/layout/volume-state.ts';
 import { assert } from '../base/assert.ts';
@@ -49,7 +55,7 @@ import type { ConfirmPointer } from './reader.ts';
 import { Reader } from './reader.ts';
 import { prepareDisk, rebuildMember } from './rebuild.ts';
 import { ScratchPool, scratchCount } from './scratch.ts';
-import { readLabelFirst, surveyDisk } from './survey.ts';
+import { fetch, readLabelFirst, surveyDisk } from './survey.ts';
 import { Writer } from './writer.ts';
 
 export interface RaidOptions {
@@ -238,6 +244,7 @@ export class RaidVolume implements BlockVolume {
     if (this.isReadOnly) return;
     for (const member of this.#core.members) {
       if (!member.isUsable) continue;
+      if (yield* this.#isOurLabel(member)) return;
       const label = yield* readLabelFirst(member.disk as Disk, this.#core.hasher.hash);
       if (label === undefined) continue;
       if (label.epoch === this.epoch && label.writer === this.#label.writer) return;
@@ -247,6 +254,19 @@ export class RaidVolume implements BlockVolume {
       );
     }
     throw this.#fail(new StorageError('DISK_FAILED', 'no label can be read any more'));
+  }
+
+  /** Whether a disk's label names this writer, by the bytes alone: this is asked before each flush of
+   *  the log. Anything else is looked at in full. */
+  *#isOurLabel(member: MemberDisk): Step<boolean> {
+    const bytes = yield* wait(fetch(member.disk as Disk, 0, 1));
+    if (bytes === undefined) return false;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return (
+      view.getUint32(LABEL_MAGIC_OFFSET, true) === LABEL_MAGIC &&
+      view.getBigUint64(LABEL_EPOCH_OFFSET, true) === BigInt(this.epoch) &&
+      view.getBigUint64(LABEL_WRITER_OFFSET, true) === this.#label.writer
+    );
   }
 
   /** Takes a member out, as if it had failed. */

@@ -256,6 +256,43 @@ test('what is on a missing disk is read while its stripe is being replaced', asy
   }
 });
 
+test('two writes to a live stripe at once; one overtaken in the journal', async () => {
+  const waiting: (() => void)[] = [];
+  const world = new World(SEED + 400, undefined, (complete) => void waiting.push(complete));
+  const { volume } = world;
+  const turns = async () => {
+    for (let turn = 0; turn < 40; turn++) await Promise.resolve();
+  };
+  world.writeAt([1024, 1030]);
+  const parts = [[2048], [3072]].map((vbns) => world.prepare(vbns));
+  const tasks = parts.map(({ writes }) => Task.start(volume.write(writes, world.liveness)));
+  while (waiting.length > 0) {
+    waiting.shift()?.();
+    await turns();
+  }
+  for (const task of tasks) await task.promise();
+  // Old blocks are read; the entry is on its way to the journal: then a sync call takes over.
+  const late = world.prepare([2054]);
+  const task = Task.start(volume.write(late.writes, world.liveness));
+  for (const complete of waiting.splice(0)) complete();
+  await turns();
+  assert.is(waiting.length, 2);
+  assert.not(task.isSettled);
+  runSync(volume.flush());
+  assert.ok(volume.isWriteInFlight(2054, 1), 'the journal write still reads the frame');
+  for (const complete of waiting.splice(0)) complete();
+  await turns();
+  await task.promise();
+  assert.not(volume.isWriteInFlight(2054, 1));
+  for (const { blocks } of [...parts, late]) {
+    for (const [vbn, block] of blocks) world.live.set(vbn, block);
+  }
+  for (let lost = 0; lost < 4; lost++) {
+    const rest = world.disks.filter((_, index) => index !== lost);
+    assert.equal(readBlocks(open(rest, { readOnly: true }), world.live), [], `disk ${lost} lost`);
+  }
+});
+
 test('a frame that an overtaken read will still fill is not trusted', async () => {
   const world = new World(SEED + 200);
   const { volume, disks, instance } = world;
