@@ -79,7 +79,7 @@ export interface TreeFs {
   lutimes(path: string, atime: number | string, mtime: number | string): Promise<void>;
   setAttributes?(path: string, attributes: TreeAttributes): Promise<void>;
   /** Where there are extended attributes: their names. */
-  listxattr?(path: string, options: { followSymlinks: false }): Promise<readonly string[]>;
+  listxattr?(path: string, options: { follow: false }): Promise<readonly string[]>;
 }
 
 export type RaidKind = 'none' | 'raid4' | 'dp';

@@ -10,6 +10,7 @@ import {
   bytesOf,
   checkInteger,
   checkMode,
+  checkObject,
   checkOwner,
   checkTime,
   pathText,
@@ -30,6 +31,15 @@ export interface StatOptions {
 export interface XattrOptions {
   /** false: the xattrs of a symbolic link itself. */
   readonly follow?: boolean | undefined;
+}
+
+/** What setAttributes changes; what is absent stays. */
+export interface AttributeOptions {
+  readonly mode?: Mode | undefined;
+  readonly uid?: number | undefined;
+  readonly gid?: number | undefined;
+  readonly atime?: TimeLike | undefined;
+  readonly mtime?: TimeLike | undefined;
 }
 
 const EXECUTE_BITS = 0o111;
@@ -57,6 +67,17 @@ export function ownerChange(uid: unknown, gid: unknown): AttributeChange {
   return {
     ...(owner === OWNER_SAME ? {} : { uid: owner }),
     ...(group === OWNER_SAME ? {} : { gid: group }),
+  };
+}
+
+function checkChange(attributes: AttributeOptions): AttributeChange {
+  checkObject(attributes, 'attributes');
+  const { mode, uid = -1, gid = -1, atime, mtime } = attributes;
+  return {
+    ...(mode === undefined ? {} : { mode: checkMode(mode, 'mode') & 0o7777 }),
+    ...ownerChange(uid, gid),
+    ...(atime === undefined ? {} : { atime: checkTime(atime, 'atime') }),
+    ...(mtime === undefined ? {} : { mtime: checkTime(mtime, 'mtime') }),
   };
 }
 
@@ -147,6 +168,10 @@ function changeCalls({ operations }: Pick<FsContext, 'operations'>) {
     lutimes(path: PathLike, atime: TimeLike, mtime: TimeLike): Call<void> {
       const text = pathText(path);
       return change(text, 'lutime', { atime: checkTime(atime), mtime: checkTime(mtime) }, false);
+    },
+
+    setAttributes(path: PathLike, attributes: AttributeOptions): Call<void> {
+      return change(pathText(path), 'setattr', checkChange(attributes), false);
     },
   };
 }

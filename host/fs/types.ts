@@ -3,7 +3,7 @@
 // xattrs. What is read comes as Buffer where the host has Buffer, else as Uint8Array.
 
 import type { Mode, PathLike, TimeLike, WriteData } from './arguments.ts';
-import type { StatOptions, XattrOptions } from './attribute-calls.ts';
+import type { AttributeOptions, StatOptions, XattrOptions } from './attribute-calls.ts';
 import type { constants, OpenFlags } from './constants.ts';
 import type { ReadFileOptions, WriteFileOptions, WriteSource } from './content-calls.ts';
 import type { CopyOptions } from './copy.ts';
@@ -98,6 +98,8 @@ export interface FsPromises {
     options?: WriteSettings,
   ): Promise<void>;
 
+  /** Several attributes in one call, all or none; of a symbolic link itself. Exact times. */
+  setAttributes(path: PathLike, attributes: AttributeOptions): Promise<void>;
   getxattr(path: PathLike, name: string, options?: XattrOptions): Promise<Bytes>;
   setxattr(
     path: PathLike,
@@ -183,6 +185,7 @@ export interface VolumeFs {
     position?: number | null,
   ): number;
 
+  setAttributesSync(path: PathLike, attributes: AttributeOptions): void;
   getxattrSync(path: PathLike, name: string, options?: XattrOptions): Bytes;
   setxattrSync(path: PathLike, name: string, value: WriteData, options?: XattrOptions): void;
   listxattrSync(path: PathLike, options?: XattrOptions): string[];

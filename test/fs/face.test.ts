@@ -173,6 +173,27 @@ exact('wrong times', async () => {
   }
 });
 
+exact('setAttributes changes several attributes at once, of a link itself', async () => {
+  const fs = makeFs();
+  fs.writeFileSync('/x', '');
+  fs.symlinkSync('x', '/l');
+  const time = { seconds: -2, nanoseconds: 5 };
+  await fs.promises.setAttributes('/x', { mode: 0o104751, uid: 7, atime: 9n, mtime: time });
+  const file = fs.statSync('/x', { bigint: true });
+  assert.equal(file.mode, 0o104751n);
+  assert.deepEqual([file.uid, file.gid], [7n, 0n]);
+  assert.deepEqual([file.atimeNs, file.mtimeNs], [9n, -1_999_999_995n]);
+  fs.setAttributesSync('/l', { gid: 8, mtime: time });
+  const link = fs.lstatSync('/l', { bigint: true });
+  assert.deepEqual([link.gid, link.mtimeNs], [8n, -1_999_999_995n]);
+  assert.equal(fs.statSync('/x', { bigint: true }).gid, 0n);
+  const missing = { code: 'ENOENT', syscall: 'setattr', path: '/no' };
+  await assert.rejects(fs.promises.setAttributes('/no', { mode: 0 }), missing);
+  for (const bad of [null, { mode: -1 }, { uid: 0.5 }, { mtime: 2n ** 90n }]) {
+    await assert.rejects(fs.promises.setAttributes('/x', bad as never), /ERR_|type|range/);
+  }
+});
+
 exact('xattrs', async () => {
   const fs = makeFs();
   fs.writeFileSync('/x', '');

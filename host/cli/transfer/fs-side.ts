@@ -59,7 +59,7 @@ class FsSide implements Side {
   }
 
   async xattrCount(path: string): Promise<number> {
-    return (await this.#fs.listxattr?.(path, { followSymlinks: false }))?.length ?? 0;
+    return (await this.#fs.listxattr?.(path, { follow: false }))?.length ?? 0;
   }
 
   async createFile(path: string): Promise<TargetFile> {
