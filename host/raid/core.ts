@@ -96,9 +96,9 @@ export interface Failure {
   readonly error: Error;
 }
 
-/** A Step as one Io: a task of its own where it is awaited, run in the turn where it is not. (A task
- *  that a sync call makes and then drives would start its first device call twice, and leave one of
- *  them in flight.) `started` is told of the task. */
+/** A Step as one Io: a task of its own where it is awaited, run in the turn where it is not. (A
+ *  task that a sync call makes and then drives would start its first device call twice, and leave
+ *  one of them in flight.) `started` is told of the task. */
 export function stepIo<T>(make: () => Step<T>, started: (task: Task<T>) => void = () => {}): Io<T> {
   let task: Task<T> | undefined;
   return {

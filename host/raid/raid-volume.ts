@@ -256,8 +256,8 @@ export class RaidVolume implements BlockVolume {
     throw this.#fail(new StorageError('DISK_FAILED', 'no label can be read any more'));
   }
 
-  /** Whether a disk's label names this writer, by the bytes alone: this is asked before each flush of
-   *  the log. Anything else is looked at in full. */
+  /** Whether a disk's label names this writer, by the bytes alone: this is asked before each flush
+   *  of the log. Anything else is looked at in full. */
   *#isOurLabel(member: MemberDisk): Step<boolean> {
     const bytes = yield* wait(fetch(member.disk as Disk, 0, 1));
     if (bytes === undefined) return false;
