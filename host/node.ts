@@ -1,27 +1,11 @@
-// waferfs on Node, Deno and Bun: volumes in files, with a lock and threads. Everything of the portable
-// API is here too.
+// waferfs on Node, Deno and Bun: volumes in files, with a lock and threads. Everything of the
+// portable API is here too.
 
-import { basename, dirname, join } from 'node:path';
+import { existsSync, rmSync } from 'node:fs';
 
 import { availableParallelism } from 'node:os';
-import { existsSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { StorageError } from './base/errors.ts';
-import type { Devices } from './volume/engine.ts';
-import {
-  checkCreate,
-  checkOpen,
-  type CreateOptions,
-  type OpenOptions,
-} from './volume/options.ts';
-import {
-  formatDevices,
-  mountDevices,
-  type PlatformParts,
-  Volume as PortableVolume,
-  VolumeDisks,
-  type VolumeParts,
-  type WorkOptions,
-} from './volume/volume.ts';
 import { nodeEnv } from './node/env.ts';
 import { acquireLock } from './node/lock.ts';
 import { createThreadPool } from './node/piscina-pool.ts';
@@ -33,13 +17,24 @@ import {
   pathsOfExisting,
   type VolumePaths,
 } from './node/volume-files.ts';
+import type { Devices } from './volume/engine.ts';
+import { type CreateOptions, checkCreate, checkOpen, type OpenOptions } from './volume/options.ts';
+import {
+  formatDevices,
+  mountDevices,
+  type PlatformParts,
+  Volume as PortableVolume,
+  VolumeDisks,
+  type VolumeParts,
+  type WorkOptions,
+} from './volume/volume.ts';
 
 export * from './index.ts';
-export { acquireLock, type LockHolder, readLock } from './node/lock.ts';
 export { FileDisk } from './node/file-disk.ts';
 export { FileNvram } from './node/file-nvram.ts';
-export { SharedFile } from './node/shared-file.ts';
+export { acquireLock, type LockHolder, readLock } from './node/lock.ts';
 export { createThreadPool } from './node/piscina-pool.ts';
+export { SharedFile } from './node/shared-file.ts';
 
 /** A path, a file URL, or devices. */
 export type Where = string | URL | Devices;
@@ -164,4 +159,3 @@ function freshPath(paths: VolumePaths, old: string | undefined, disk: string): s
     if (!existsSync(path)) return path;
   }
 }
-

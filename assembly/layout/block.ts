@@ -1,7 +1,8 @@
 // Blocks and block pointers: the atoms of every structure.
 //
 // These files are compiled by both asc (WebAssembly) and tsc (TypeScript). Rules that keep the two
-// in agreement: integers below 2^31, only + - * << and names, no division, no booleans, no re-exports.
+// in agreement: integers below 2^31, only + - * << and names, no division, no booleans, no
+// re-exports.
 
 /** Bytes in a block, the unit of allocation, checksums and device transfers. */
 export const BLOCK_SIZE = 4096;

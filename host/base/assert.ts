@@ -9,7 +9,12 @@ export class InvariantError extends Error {
 }
 
 /** Throws InvariantError with the operands unless `condition` holds. */
-export function assert(condition: boolean, name: string, actual?: unknown, expected?: unknown): asserts condition {
+export function assert(
+  condition: boolean,
+  name: string,
+  actual?: unknown,
+  expected?: unknown,
+): asserts condition {
   if (!condition) fail(name, actual, expected);
 }
 

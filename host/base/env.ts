@@ -40,8 +40,8 @@ export interface ThreadPool {
   readonly threads: number;
   /** Jobs that ran on another thread than the caller's, since the start. */
   readonly jobCount: number;
-  /** Runs all jobs, in any order and in parallel; results in the order of the jobs. Jobs of one call
-   *  must not write what another one reads. */
+  /** Runs all jobs, in any order and in parallel; results in the order of the jobs. Jobs of one
+   *  call must not write what another one reads. */
   run(jobs: readonly KernelJob[]): Promise<readonly number[]>;
   close(): Promise<void>;
 }

@@ -1,9 +1,9 @@
-// The error model. An invariant broken is our bug: `assert` throws InvariantError, nobody catches it
-// but the volume, which fails. The world failing is expected: one class, StorageError, with a code
-// that is API (documented, never reused), a hint that says what to do, and typed detail. File-system
-// calls fail with Node's codes, numbers and texts.
+// The error model. An invariant broken is our bug: `assert` throws InvariantError, nobody catches
+// it but the volume, which fails. The world failing is expected: one class, StorageError, with a
+// code that is API (documented, never reused), a hint that says what to do, and typed detail.
+// File-system calls fail with Node's codes, numbers and texts.
 
-/** What to do, by code. Codes beyond Node's; see FACE and README "Errors". */
+/** What to do, by code. Codes beyond Node's; README "Errors" lists them. */
 export const ERROR_HINTS = {
   INVALID_ARGUMENT: 'check the argument that the message names',
   UNSUPPORTED_FEATURE: 'use a newer waferfs, or an option that this version supports',
@@ -20,7 +20,8 @@ export const ERROR_HINTS = {
   RAID_DEGRADED_BEYOND_PARITY: 'bring back enough disks: more are gone than parity covers',
   BAD_MAGIC: 'run `wafer verify`; the structure is not what the pointer to it says',
   BAD_CHECKSUM: 'run `wafer verify`; restore the file named from a snapshot or a copy',
-  LOG_DAMAGED: 'bring back the other copy of the log, or open with readOnly: true to save what is there',
+  LOG_DAMAGED:
+    'bring back the other copy of the log, or open with readOnly: true to save what is there',
   REPLAY_PANIC: 'open with readOnly: true and report the entry; nothing was changed',
   ENTRY_SKIPPED: 'bring the missing disk back and mount again; the entry is kept in the log',
   SNAPSHOT_BUSY: 'release the snapshot first',
@@ -105,7 +106,9 @@ export class FsError extends Error {
   ) {
     const [errno, text] = FS_ERRORS[code];
     const paths =
-      where.path === undefined ? '' : ` '${where.path}'${where.dest === undefined ? '' : ` -> '${where.dest}'`}`;
+      where.path === undefined
+        ? ''
+        : ` '${where.path}'${where.dest === undefined ? '' : ` -> '${where.dest}'`}`;
     super(
       `${code}: ${text}${where.syscall === undefined ? '' : `, ${where.syscall}`}${paths}`,
       where.cause === undefined ? {} : { cause: where.cause },

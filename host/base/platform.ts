@@ -1,6 +1,6 @@
 // The host's clock and randomness, for a volume that is given none: on browsers, edge runtimes, and
-// wherever host/node/ is not. All globals are captured once, when the module loads. The simulator and
-// the tests never come here: they give their own (host/base/env.ts).
+// wherever host/node/ is not. All globals are captured once, when the module loads. The simulator
+// and the tests never come here: they give their own (host/base/env.ts).
 
 import type { Clock, Logger, Prng, TimerHandle } from './env.ts';
 
@@ -30,8 +30,8 @@ export const platformClock: Clock = {
   },
 };
 
-/** From crypto where the host has it; else from the clock, which is enough for ids that need only be
- *  different. */
+/** From crypto where the host has it; else from the clock, which is enough for ids that need only
+ *  be different. */
 export const platformPrng: Prng = {
   u32: () => {
     if (crypto !== undefined) return crypto.getRandomValues(new Uint32Array(1))[0] as number;

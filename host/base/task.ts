@@ -1,9 +1,10 @@
-// Work that waits for devices is written once, as a generator (a Step) that yields Io values, and is
-// driven in two ways: asynchronously, awaiting each Io, or synchronously, with the Io's sync twin.
-// A sync call that needs the outcome of a task under way takes it over (driveSync): the Io that is
-// pending is done again by its sync twin, with the same bytes, the generator runs on to its end in
-// this very turn, and the late asynchronous completion is dropped (ENGINE 16). What the pending Io
-// uses (frames, log ranges, vbns) is released by the Io's own completion, not by the task (ENGINE 5).
+// Work that waits for devices is written once, as a generator (a Step) that yields Io values, and
+// is driven in two ways: asynchronously, awaiting each Io, or synchronously, with the Io's sync
+// twin. A sync call that needs the outcome of a task under way takes it over (driveSync): the Io
+// that is pending is done again by its sync twin, with the same bytes, the generator runs on to its
+// end in this very turn, and the late asynchronous completion is dropped (ENGINE 16). What the
+// pending Io uses (frames, log ranges, vbns) is released by the Io's own completion, not by the
+// task (ENGINE 5).
 
 /** One wait. Doing it twice, even at once, must be harmless. */
 export interface Io<T = unknown> {
@@ -62,7 +63,9 @@ function startAll<T>(ios: readonly Io<T>[]): Promise<T[]> | T[] {
 }
 
 export function isPromise<T>(value: Promise<T> | T): value is Promise<T> {
-  return typeof value === 'object' && value !== null && typeof (value as Promise<T>).then === 'function';
+  return (
+    typeof value === 'object' && value !== null && typeof (value as Promise<T>).then === 'function'
+  );
 }
 
 /** Runs `step` to its end in this turn, with sync twins. */
@@ -108,7 +111,8 @@ export class Task<T> {
     return this.#state !== 'running';
   }
 
-  /** The value, when done in this very turn; a promise of it otherwise. Throws what it failed with. */
+  /** The value, when done in this very turn; a promise of it otherwise. Throws what it failed with.
+   *  */
   result(): Promise<T> | T {
     if (this.#state === 'running') return this.promise();
     return this.#settled();
@@ -199,10 +203,12 @@ export class Task<T> {
       }
       started.then(
         (value) => {
-          if (turn === this.#turn && this.#state === 'running') this.#advance(() => this.#step.next(value));
+          if (turn === this.#turn && this.#state === 'running')
+            this.#advance(() => this.#step.next(value));
         },
         (error) => {
-          if (turn === this.#turn && this.#state === 'running') this.#advance(() => this.#step.throw(error));
+          if (turn === this.#turn && this.#state === 'running')
+            this.#advance(() => this.#step.throw(error));
         },
       );
       return;

@@ -17,8 +17,8 @@ export interface Disk {
   readonly blockCount: number;
   /** Blocks that exist now; those from here to blockCount read as zeros. */
   lengthBlocks(): number;
-  /** Reads consecutive blocks from `dbn` on, filling `views` one after the other (each a multiple of
-   *  BLOCK_SIZE long). */
+  /** Reads consecutive blocks from `dbn` on, filling `views` one after the other (each a multiple
+   *  of BLOCK_SIZE long). */
   read(dbn: Dbn, views: readonly Uint8Array[]): Promise<void> | void;
   readSync(dbn: Dbn, views: readonly Uint8Array[]): void;
   /** Writes consecutive blocks. The views must not change until completion. */

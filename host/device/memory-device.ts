@@ -18,10 +18,10 @@ import { assert } from '../base/assert.ts';
 import { isEqualBytes } from '../base/bytes.ts';
 import type { Prng } from '../base/env.ts';
 import { StorageError } from '../base/errors.ts';
-import { applyFate, DROP, randomFate } from './crash.ts';
 import type { Fate, PendingWrite } from './crash.ts';
-import { Faults } from './faults.ts';
+import { applyFate, DROP, randomFate } from './crash.ts';
 import type { Fault, FaultAction, Operation } from './faults.ts';
+import { Faults } from './faults.ts';
 import { SparseBytes } from './sparse-bytes.ts';
 
 /** Runs `complete` later, exactly once. */
@@ -168,7 +168,10 @@ export abstract class MemoryDevice<Self extends MemoryDevice<Self>> {
 
   /** The device with what is durable and nothing else. */
   snapshotDurable(options: CrashOptions = {}): Self {
-    return this.crashWith(this.pendingWrites().map(() => DROP), options);
+    return this.crashWith(
+      this.pendingWrites().map(() => DROP),
+      options,
+    );
   }
 
   /** The device as the next process finds it if this one is killed and power stays on: complete

@@ -3,8 +3,8 @@
 import { BLOCK_SIZE, SECTOR_SIZE } from '../../assembly/layout/block.ts';
 import type { Dbn } from '../base/units.ts';
 import type { Disk } from './device.ts';
-import { MemoryDevice } from './memory-device.ts';
 import type { MemoryOptions } from './memory-device.ts';
+import { MemoryDevice } from './memory-device.ts';
 
 export interface MemoryDiskOptions extends MemoryOptions {
   readonly blockCount: number;

@@ -1,9 +1,9 @@
-// NVRAM in memory: portable, and for tests able to crash (torn at any byte, as RELIABILITY.md has
-// it), fail, lose and rot.
+// NVRAM in memory: portable, and for tests able to crash (torn at any byte,
+// unlike a disk), fail, lose and rot.
 
 import type { Nvram } from './device.ts';
-import { MemoryDevice } from './memory-device.ts';
 import type { MemoryOptions } from './memory-device.ts';
+import { MemoryDevice } from './memory-device.ts';
 
 export interface MemoryNvramOptions extends MemoryOptions {
   /** A multiple of BLOCK_SIZE. */

@@ -1,6 +1,7 @@
 // The inode, read and changed in place in its frame (`at` = its address in the arena). There is no
 // second copy in memory that could disagree with it.
 
+import { POINTER_SIZE } from '../../assembly/layout/block.ts';
 import {
   INODE_ATIME_OFFSET,
   INODE_BLOCKS_OFFSET,
@@ -25,7 +26,6 @@ import {
   INODE_UID_OFFSET,
   INODE_XATTR_OFFSET,
 } from '../../assembly/layout/inode.ts';
-import { POINTER_SIZE } from '../../assembly/layout/block.ts';
 import type { Instant } from '../base/units.ts';
 import { getPointer, type Pointer } from './pointer.ts';
 import { getInstant, getU64, setU64 } from './words.ts';

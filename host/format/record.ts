@@ -1,10 +1,10 @@
-// Bytes of log record bodies: a writer and a reader of little-endian fields. The reader checks every
-// length against what is there.
+// Bytes of log record bodies: a writer and a reader of little-endian fields. The reader checks
+// every length against what is there.
 
+import { TIME_SIZE } from '../../assembly/layout/inode.ts';
 import { StorageError } from '../base/errors.ts';
 import type { Instant } from '../base/units.ts';
 import { getInstant, getU64, setInstant, setU64 } from './words.ts';
-import { TIME_SIZE } from '../../assembly/layout/inode.ts';
 
 const INITIAL_SIZE = 256;
 

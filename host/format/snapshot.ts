@@ -59,7 +59,10 @@ export function decodeSnapshot(bytes: Uint8Array): SnapshotEntry | undefined {
     throw new StorageError('BAD_MAGIC', 'an entry of the snapshot table is damaged');
   }
   if (kind !== SNAPSHOT_KIND_SNAPSHOT) {
-    throw new StorageError('UNSUPPORTED_FEATURE', `the snapshot table has a snapshot of kind ${kind}`);
+    throw new StorageError(
+      'UNSUPPORTED_FEATURE',
+      `the snapshot table has a snapshot of kind ${kind}`,
+    );
   }
   const name = bytes.slice(SNAPSHOT_NAME_OFFSET, SNAPSHOT_NAME_OFFSET + nameLength);
   return {

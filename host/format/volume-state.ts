@@ -1,5 +1,5 @@
-// Codec of the volume state: the file system's part of a volume root. The inodes of the volume files
-// stay bytes: they are read and changed in place.
+// Codec of the volume state: the file system's part of a volume root. The inodes of the volume
+// files stay bytes: they are read and changed in place.
 
 import { INODE_SIZE } from '../../assembly/layout/inode.ts';
 import {
@@ -10,8 +10,8 @@ import {
   VOLUME_STATE_CP_OFFSET,
   VOLUME_STATE_DELETE_CURSOR_OFFSET,
   VOLUME_STATE_DELETING_OFFSET,
-  VOLUME_STATE_IMAGES_OFFSET,
   VOLUME_STATE_IMAGE_COUNT_OFFSET,
+  VOLUME_STATE_IMAGES_OFFSET,
   VOLUME_STATE_LOG_HALF_OFFSET,
   VOLUME_STATE_LOG_SEQUENCE_OFFSET,
   VOLUME_STATE_MAGIC,
@@ -22,11 +22,11 @@ import {
   VOLUME_STATE_ROLLBACKS_OFFSET,
   VOLUME_STATE_SIZE,
   VOLUME_STATE_SIZE_OFFSET,
-  VOLUME_STATE_SNAPSHOTS_OFFSET,
   VOLUME_STATE_SNAPSHOT_NEXT_OFFSET,
+  VOLUME_STATE_SNAPSHOTS_OFFSET,
   VOLUME_STATE_SUMMARY_MAP_OFFSET,
-  VOLUME_STATE_TIMELINE_OFFSET,
   VOLUME_STATE_TIME_OFFSET,
+  VOLUME_STATE_TIMELINE_OFFSET,
   VOLUME_STATE_VBN_HIGH_OFFSET,
   VOLUME_STATE_VERSION,
   VOLUME_STATE_VERSION_OFFSET,

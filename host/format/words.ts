@@ -1,8 +1,8 @@
-// 48- and 64-bit numbers of the formats, as JavaScript numbers. All are below 2^53: a larger one on a
-// medium is damage, which the codecs report.
+// 48- and 64-bit numbers of the formats, as JavaScript numbers. All are below 2^53: a larger one on
+// a medium is damage, which the codecs report.
 
-import type { Instant } from '../base/units.ts';
 import { TIME_NANOSECONDS_OFFSET } from '../../assembly/layout/inode.ts';
+import type { Instant } from '../base/units.ts';
 
 const HIGH = 0x1_0000_0000;
 

@@ -1,11 +1,11 @@
 // NVRAM in a host file, or in a window of one (a one-file volume's log lies in its disk's front).
 
-import { MIB } from '../base/units.ts';
-import { wait } from '../base/task.ts';
 import type { Step } from '../base/task.ts';
+import { wait } from '../base/task.ts';
+import { MIB } from '../base/units.ts';
 import type { Nvram } from '../device/device.ts';
-import { FileDevice } from './file-device.ts';
 import type { FileWindow } from './file-device.ts';
+import { FileDevice } from './file-device.ts';
 
 /** Zeros that `prepare` writes at a time. */
 const PREPARE_SIZE = MIB;
@@ -32,7 +32,7 @@ export class FileNvram extends FileDevice implements Nvram {
   }
 
   /** Writes the whole area once with zeros, and flushes: at creation, so that later flushes find
-   *  written extents, which makes each 2.5 times faster (PERFORMANCE.md). */
+   *  written extents, which makes each about 2.5 times faster. */
   *prepare(): Step<void> {
     const zeros = new Uint8Array(Math.min(PREPARE_SIZE, this.sizeBytes));
     for (let offset = 0; offset < this.sizeBytes; offset += zeros.length) {

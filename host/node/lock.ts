@@ -30,7 +30,14 @@
 
 import { randomBytes } from 'node:crypto';
 import {
-  closeSync, fsyncSync, linkSync, openSync, readdirSync, readFileSync, renameSync, unlinkSync,
+  closeSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
   writeSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
@@ -236,12 +243,15 @@ function parseHolder(text: string): LockHolder | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { pid, startTime, bootId, host, command, token } = value;
   const isSound =
-    Number.isSafeInteger(pid) && (pid as number) > 0 &&
+    Number.isSafeInteger(pid) &&
+    (pid as number) > 0 &&
     (startTime === null || Number.isSafeInteger(startTime)) &&
     (bootId === null || typeof bootId === 'string') &&
-    typeof host === 'string' && typeof command === 'string' &&
+    typeof host === 'string' &&
+    typeof command === 'string' &&
     // The token becomes part of a file's name.
-    typeof token === 'string' && /^[0-9a-f]{16}$/.test(token);
+    typeof token === 'string' &&
+    /^[0-9a-f]{16}$/.test(token);
   if (!isSound) return undefined;
   return { pid, startTime, bootId, host, command, token } as LockHolder;
 }

@@ -9,8 +9,17 @@
 // reopened.
 
 import {
-  closeSync, constants, fdatasync, fdatasyncSync, fstatSync, fsyncSync, openSync, readv, readvSync,
-  writev, writevSync,
+  closeSync,
+  constants,
+  fdatasync,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readv,
+  readvSync,
+  writev,
+  writevSync,
 } from 'node:fs';
 import { assert } from '../base/assert.ts';
 import { StorageError } from '../base/errors.ts';

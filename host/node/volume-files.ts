@@ -1,8 +1,7 @@
-// A volume's files: which there are, how they are made and opened, and the lock beside them (FACE,
-// "Files on disk").
+// A volume's files: which there are, how they are made and opened, and the lock beside them.
 //
-//   tank/disk-00.wafer …, tank/log.wafer (log-1.wafer … on RAID), tank/lock     several disks
-//   app.wafer, app.wafer.lock                                                    one file: labels, log, disk
+//   several disks   tank/disk-00.wafer …, tank/log.wafer (log-1.wafer … on RAID), tank/lock
+//   one file        app.wafer (labels, log and disk in it), app.wafer.lock
 //
 // Identity is in the labels, never in names: every *.wafer file of the directory is looked at.
 
@@ -10,12 +9,12 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
+import { LABEL_BLOCKS_OFFSET, LABEL_COPIES, LABEL_MAGIC } from '../../assembly/layout/label.ts';
 import { StorageError } from '../base/errors.ts';
+import { getU64 } from '../format/words.ts';
+import { diskBlocksFor } from '../raid/format.ts';
 import type { Devices } from '../volume/engine.ts';
 import type { CheckedCreate } from '../volume/options.ts';
-import { diskBlocksFor } from '../raid/format.ts';
-import { LABEL_BLOCKS_OFFSET, LABEL_COPIES, LABEL_MAGIC } from '../../assembly/layout/label.ts';
-import { getU64 } from '../format/words.ts';
 import { FileDisk } from './file-disk.ts';
 import { FileNvram } from './file-nvram.ts';
 import { SharedFile, syncDirectorySync } from './shared-file.ts';
@@ -84,7 +83,11 @@ export function createFiles(paths: VolumePaths, options: CheckedCreate): MadeFil
     if (isOneFile) {
       const file = make(paths.where);
       const disk = new FileDisk({ file, blockCount, name: paths.where });
-      return { devices: { disks: [disk], nvramInFront: windowOf(file, paths.where) }, logBlocks, undo };
+      return {
+        devices: { disks: [disk], nvramInFront: windowOf(file, paths.where) },
+        logBlocks,
+        undo,
+      };
     }
     mkdirSync(paths.where, { recursive: true });
     const disks = Array.from({ length: diskCount }, (_, index) => {
@@ -93,7 +96,12 @@ export function createFiles(paths: VolumePaths, options: CheckedCreate): MadeFil
     });
     const nvram = Array.from({ length: raid === 'none' ? 1 : 2 }, (_, copy) => {
       const path = join(paths.where, logName(copy));
-      return new FileNvram({ file: make(path), offsetBytes: 0, sizeBytes: logSizeBytes, name: path });
+      return new FileNvram({
+        file: make(path),
+        offsetBytes: 0,
+        sizeBytes: logSizeBytes,
+        name: path,
+      });
     });
     syncDirectorySync(paths.where);
     return { devices: { disks, nvram }, logBlocks, undo };
@@ -155,12 +163,15 @@ function openFile(path: string, isReadOnly: boolean): SharedFile {
   try {
     return new SharedFile(path, { isReadOnly });
   } catch (error) {
-    throw new StorageError('DISK_FAILED', `${path} cannot be opened`, { cause: error, detail: { path } });
+    throw new StorageError('DISK_FAILED', `${path} cannot be opened`, {
+      cause: error,
+      detail: { path },
+    });
   }
 }
 
-/** A disk offers what its label says, else what its file has. RAID checks the label as a whole; a size
- *  that is wrong here is refused there. */
+/** A disk offers what its label says, else what its file has. RAID checks the label as a whole; a
+ *  size that is wrong here is refused there. */
 function diskOver(file: SharedFile, path: string): FileDisk {
   let blockCount = Math.max(1, Math.floor(file.sizeBytes() / BLOCK_SIZE));
   for (let copy = 0; copy < LABEL_COPIES; copy++) {

@@ -1,8 +1,9 @@
-// Replay of the log in order, one record after the other: the oracle, and the baseline, of the swarm.
+// Replay of the log in order, one record after the other: the oracle, and the baseline, of the
+// swarm.
 //
 // A record carries its requests with their results, so applying it again gives what it gave. Replay
-// changes memory only; the CP after it makes it durable, and until then the log keeps the records: a
-// crash in between, however often, replays the same records onto the same root (N-11).
+// changes memory only; the CP after it makes it durable, and until then the log keeps the records:
+// a crash in between, however often, replays the same records onto the same root.
 
 import { InvariantError } from '../base/assert.ts';
 import { isFsError, StorageError } from '../base/errors.ts';
@@ -21,8 +22,8 @@ export interface ReplayReport {
   readonly requestCount: number;
 }
 
-/** Applies `records` in order. Throws REPLAY_PANIC, naming the entry, where one cannot be applied to the
- *  state before it: then log and root do not belong together, and nothing was written. */
+/** Applies `records` in order. Throws REPLAY_PANIC, naming the entry, where one cannot be applied
+ *  to the state before it: then log and root do not belong together, and nothing was written. */
 export function* replaySequentially(
   fs: FileSystem,
   records: Iterable<ReplayRecord>,

@@ -7,16 +7,16 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
-import { MemoryDisk } from '../../host/device/memory-disk.ts';
-import { microtask } from '../../host/device/memory-device.ts';
 import type { MemoryOptions } from '../../host/device/memory-device.ts';
+import { microtask } from '../../host/device/memory-device.ts';
+import { MemoryDisk } from '../../host/device/memory-disk.ts';
 import { MemoryNvram } from '../../host/device/memory-nvram.ts';
 import { FileDisk } from '../../host/node/file-disk.ts';
 import { FileNvram } from '../../host/node/file-nvram.ts';
 import { SharedFile } from '../../host/node/shared-file.ts';
 import { shuffled } from '../world/shuffled.ts';
-import { testDisk, testNvram } from './contract.ts';
 import type { DeviceMaker } from './contract.ts';
+import { testDisk, testNvram } from './contract.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'waferfs-device-'));
 
@@ -24,10 +24,13 @@ const modes: [string, MemoryOptions][] = [
   ['memory', {}],
   ['memory, asynchronous', { schedule: microtask }],
   ['memory, crashable', { isCrashable: true }],
-  ['memory, crashable, out of order', {
-    isCrashable: true,
-    schedule: shuffled(new SeededPrng(1)),
-  }],
+  [
+    'memory, crashable, out of order',
+    {
+      isCrashable: true,
+      schedule: shuffled(new SeededPrng(1)),
+    },
+  ],
 ];
 for (const [name, options] of modes) {
   testDisk(name, {

@@ -1,7 +1,7 @@
 // The contract suite of disks and NVRAM: every implementation of device.ts passes the same tests.
 
-import * as assert from 'uvu/assert';
 import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { InvariantError } from '../../host/base/assert.ts';
 import { isEqualBytes, isZeroBytes } from '../../host/base/bytes.ts';

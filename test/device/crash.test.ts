@@ -7,8 +7,8 @@ import * as assert from 'uvu/assert';
 import { BLOCK_SIZE, SECTOR_SIZE } from '../../assembly/layout/block.ts';
 import { InvariantError } from '../../host/base/assert.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
-import { DROP, fatesOf, KEEP } from '../../host/device/crash.ts';
 import type { Fate } from '../../host/device/crash.ts';
+import { DROP, fatesOf, KEEP } from '../../host/device/crash.ts';
 import type { Schedule } from '../../host/device/memory-device.ts';
 import { MemoryDisk } from '../../host/device/memory-disk.ts';
 import { MemoryNvram } from '../../host/device/memory-nvram.ts';
@@ -91,7 +91,10 @@ test('the list of fates holds each kind, and each can be applied', () => {
     assert.ok(results.includes(expected), expected);
   }
   assert.ok(results.includes('22220000') && results.includes('00000000'), 'zeros');
-  assert.ok(results.some((result) => result.includes('?')), 'garbage');
+  assert.ok(
+    results.some((result) => result.includes('?')),
+    'garbage',
+  );
   assert.is(new Set(results.filter((result) => !result.includes('?'))).size, results.length - 3);
   assert.not(fatesOf(BLOCK_SIZE).some((fate) => fate.kind === 'garbage'));
 });
@@ -159,9 +162,15 @@ test('a flush covers only writes that were complete when it started', async () =
   complete(4);
   complete(3);
   await Promise.all(done.filter((_, index) => index !== 2));
-  assert.equal(disk.pendingWrites().map((write) => write.offsetBytes / BLOCK_SIZE), [1, 3, 2]);
+  assert.equal(
+    disk.pendingWrites().map((write) => write.offsetBytes / BLOCK_SIZE),
+    [1, 3, 2],
+  );
   const crashed = disk.snapshotDurable();
-  assert.equal([0, 1, 2, 3].map((dbn) => sectorsOf(crashed, dbn)[0]), ['1', '0', '0', '0']);
+  assert.equal(
+    [0, 1, 2, 3].map((dbn) => sectorsOf(crashed, dbn)[0]),
+    ['1', '0', '0', '0'],
+  );
 });
 
 test('flushes that overlap never bring older bytes back', async () => {

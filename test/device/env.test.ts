@@ -62,7 +62,10 @@ test('helpers: ranges, evenness, permutations', () => {
   const list = Array.from({ length: 50 }, (_, index) => index);
   const shuffled = prng.shuffle(list.slice());
   assert.not.equal(shuffled, list);
-  assert.equal(shuffled.sort((a, b) => a - b), list);
+  assert.equal(
+    shuffled.sort((a, b) => a - b),
+    list,
+  );
   const hits = Array.from({ length: 1000 }, () => prng.chance(0.25)).filter(Boolean).length;
   assert.ok(hits > 180 && hits < 320, String(hits));
   assert.is(new Set(prng.bytes(10_000)).size, 256);

@@ -2,7 +2,14 @@
 // closing under transfers, flushes that failed. Here the real world can lose data behind our back.
 
 import {
-  closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, truncateSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,8 +18,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { isZeroBytes } from '../../host/base/bytes.ts';
-import { isStorageError } from '../../host/base/errors.ts';
 import type { StorageError } from '../../host/base/errors.ts';
+import { isStorageError } from '../../host/base/errors.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
 import { runSync, Task } from '../../host/base/task.ts';
 import { FileDisk } from '../../host/node/file-disk.ts';
@@ -70,7 +77,7 @@ test('reads over the end of a file that stops inside of a block', async () => {
   for (const isSync of [true, false]) {
     const view = dirty(5);
     const views = [0, 1, 3].map((block, index) =>
-      view.subarray(block * BLOCK_SIZE, [1, 3, 5][index] as number * BLOCK_SIZE),
+      view.subarray(block * BLOCK_SIZE, ([1, 3, 5][index] as number) * BLOCK_SIZE),
     );
     if (isSync) disk.readSync(0, views);
     else await disk.read(0, views);
@@ -82,8 +89,9 @@ test('reads over the end of a file that stops inside of a block', async () => {
 test('transfers go on after a host that stops short anywhere', () => {
   const prng = new SeededPrng(1);
   for (let round = 0; round < 300; round++) {
-    const views = Array.from({ length: prng.below(5) * prng.below(800) }, () => dirty(0))
-      .concat(Array.from({ length: 1 + prng.below(4) }, () => prng.bytes(1 + prng.below(50))));
+    const views = Array.from({ length: prng.below(5) * prng.below(800) }, () => dirty(0)).concat(
+      Array.from({ length: 1 + prng.below(4) }, () => prng.bytes(1 + prng.below(50))),
+    );
     prng.shuffle(views);
     const whole = Buffer.concat(views);
     const remaining = new Remaining(views);

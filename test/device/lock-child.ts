@@ -8,8 +8,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { isStorageError } from '../../host/base/errors.ts';
-import { acquireLock, isDead } from '../../host/node/lock.ts';
 import type { HeldLock } from '../../host/node/lock.ts';
+import { acquireLock, isDead } from '../../host/node/lock.ts';
 
 let lock: HeldLock | undefined;
 
@@ -46,7 +46,7 @@ function hammer(path: string, count: number): string {
 createInterface({ input: process.stdin }).on('line', (line) => {
   const [order, path = '', number = '0'] = line.split(' ');
   if (order === 'take') {
-    while (Date.now() < Number(number)) continue;
+    while (Date.now() < Number(number));
     lock = take(path);
     console.log(lock === undefined ? 'locked' : `held ${lock.holder.token}`);
   } else if (order === 'release') {

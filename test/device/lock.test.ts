@@ -1,8 +1,8 @@
 // Locks between real processes: a living holder is respected, a dead one replaced, and of many that
 // race for a dead holder's lock exactly one gets it. Two writers on one volume would destroy it.
 
-import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,8 +12,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { StorageError } from '../../host/base/errors.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
-import { acquireLock, isDead, readLock } from '../../host/node/lock.ts';
 import type { LockHolder } from '../../host/node/lock.ts';
+import { acquireLock, isDead, readLock } from '../../host/node/lock.ts';
 
 const childPath = fileURLToPath(new URL('./lock-child.js', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'waferfs-lock-'));
@@ -123,7 +123,7 @@ test('release leaves a lock that is no longer ours', () => {
 test('a living process is refused for, a killed one is taken over from', async () => {
   const path = freshPath();
   const child = await Child.start();
-  assert.match(await child.ask(`take ${path}`) ?? '', /^held /);
+  assert.match((await child.ask(`take ${path}`)) ?? '', /^held /);
   const failure = failureOf(path);
   assert.is(failure.code, 'VOLUME_LOCKED');
   assert.match(failure.message, `process ${child.process.pid} `);

@@ -6,13 +6,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
-import { DROP, KEEP } from '../../host/device/crash.ts';
 import type { Fate } from '../../host/device/crash.ts';
+import { DROP, KEEP } from '../../host/device/crash.ts';
 import { microtask } from '../../host/device/memory-device.ts';
 import { MemoryDisk } from '../../host/device/memory-disk.ts';
 import type { MemoryNvram } from '../../host/device/memory-nvram.ts';
-import { RecordingWorld } from '../world/recorder.ts';
 import type { Cut, Devices } from '../world/recorder.ts';
+import { RecordingWorld } from '../world/recorder.ts';
 import { shuffled } from '../world/shuffled.ts';
 
 const test = suite('recording world');
@@ -142,7 +142,10 @@ test('cut positions: after each write begun and each flush done', () => {
   disk.flushSync(); // 5
   assert.equal(world.cutPositions(), [0, 1, 3, 5]);
   assert.equal(world.cutPositions(3), [3, 5]);
-  assert.equal([0, 1, 3, 5].map((position) => world.cutAt(position).writes.length), [0, 1, 2, 0]);
+  assert.equal(
+    [0, 1, 3, 5].map((position) => world.cutAt(position).writes.length),
+    [0, 1, 2, 0],
+  );
 });
 
 test('variants: each fate of each write, labels that tell them apart', () => {
@@ -174,9 +177,11 @@ test('crash during recovery: devices of a cut are recorded in their turn', () =>
   recovered.writeSync(1, [full(2)]);
   recovered.flushSync();
   recovered.writeSync(0, [full(3)]);
-  const states = recovery.cutPositions().map((position) =>
-    materialised(recovery.cutAt(position), DROP).map((bytes) => [bytes[0], bytes[BLOCK_SIZE]]),
-  );
+  const states = recovery
+    .cutPositions()
+    .map((position) =>
+      materialised(recovery.cutAt(position), DROP).map((bytes) => [bytes[0], bytes[BLOCK_SIZE]]),
+    );
   assert.equal(states, [[[1, 0]], [[1, 0]], [[1, 2]], [[1, 2]]]);
   assert.is(contentOf(disk)[BLOCK_SIZE], 0, 'the first world is as it was');
 });

@@ -5,10 +5,10 @@
 
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { STORIES } from './stories.ts';
 import type { Story as Run } from './stories.ts';
-import { listing, makeFixture, makeWorlds, outcome } from './worlds.ts';
+import { STORIES } from './stories.ts';
 import type { AnyFs } from './worlds.ts';
+import { listing, makeFixture, makeWorlds, outcome } from './worlds.ts';
 
 const worlds = makeWorlds();
 const BOTH = [worlds.real, worlds.ours];
@@ -48,10 +48,39 @@ function assertNone(differences: readonly string[]): void {
 
 const LONG = 'n'.repeat(256);
 const TARGETS = [
-  'file', 'empty', 'dir', 'hollow', 'link', 'dirlink', 'dangling', 'loop', 'slashlink', 'hard',
-  'missing', 'missing/x', 'file/x', 'dir/inner', 'dirlink/inner', '', 'file/', 'dir/', 'link/',
-  'dirlink/', 'dangling/', 'missing/', 'dir/.', 'dir/sub/..', 'file/..', '.', LONG, `dir/${LONG}`,
-  'loop/x', './/dir//inner', 'link/x', 'dangling/x', 'dangling/x/y',
+  'file',
+  'empty',
+  'dir',
+  'hollow',
+  'link',
+  'dirlink',
+  'dangling',
+  'loop',
+  'slashlink',
+  'hard',
+  'missing',
+  'missing/x',
+  'file/x',
+  'dir/inner',
+  'dirlink/inner',
+  '',
+  'file/',
+  'dir/',
+  'link/',
+  'dirlink/',
+  'dangling/',
+  'missing/',
+  'dir/.',
+  'dir/sub/..',
+  'file/..',
+  '.',
+  LONG,
+  `dir/${LONG}`,
+  'loop/x',
+  './/dir//inner',
+  'link/x',
+  'dangling/x',
+  'dangling/x/y',
 ];
 
 const ONE_PATH: Record<string, Run> = {
@@ -91,7 +120,7 @@ const ONE_PATH: Record<string, Run> = {
   'rm -f': (fs, at) => fs.promises.rm(at('*'), { force: true }),
   rmdir: (fs, at) => fs.promises.rmdir(at('*')),
   stat: (fs, at) => fs.promises.stat(at('*')),
-  'statfs': async (fs, at) => Object.keys(await fs.promises.statfs(at('*'))),
+  statfs: async (fs, at) => Object.keys(await fs.promises.statfs(at('*'))),
   'truncate 3': (fs, at) => fs.promises.truncate(at('*'), 3),
   'truncate 20': (fs, at) => fs.promises.truncate(at('*'), 20),
   unlink: (fs, at) => fs.promises.unlink(at('*')),
@@ -102,7 +131,7 @@ const ONE_PATH: Record<string, Run> = {
   'writeFile wx': (fs, at) => fs.promises.writeFile(at('*'), 'new', { flag: 'wx', mode: 0o600 }),
   'writeFile r': (fs, at) => fs.promises.writeFile(at('*'), 'new', { flag: 'r' }),
   'writeFile flush': (fs, at) => fs.promises.writeFile(at('*'), 'new', { flush: true }),
-  'cp': (fs, at) => fs.promises.cp(at('*'), at('copy/deep')),
+  cp: (fs, at) => fs.promises.cp(at('*'), at('copy/deep')),
 
   accessSync: (fs, at) => fs.accessSync(at('*')),
   existsSync: (fs, at) => fs.existsSync(at('*')),
@@ -117,7 +146,7 @@ const ONE_PATH: Record<string, Run> = {
   'readFileSync text': (fs, at) => fs.readFileSync(at('*'), 'utf8'),
   readlinkSync: (fs, at) => fs.readlinkSync(at('*')),
   rmdirSync: (fs, at) => fs.rmdirSync(at('*')),
-  'rmSync': (fs, at) => fs.rmSync(at('*')),
+  rmSync: (fs, at) => fs.rmSync(at('*')),
   statSync: (fs, at) => fs.statSync(at('*')),
   truncateSync: (fs, at) => fs.truncateSync(at('*'), 4),
   unlinkSync: (fs, at) => fs.unlinkSync(at('*')),
@@ -193,11 +222,39 @@ twoPaths.run();
 /** Arguments that are wrong. Messages are Node's. */
 const WRONG: Record<string, Run> = {};
 const BAD_PATHS: unknown[] = [
-  undefined, null, 5, true, {}, [], () => {}, 'a\0b', Buffer.from('a\0b'), Symbol('s'), 10n,
-  new URL('http://example.com/x'), new URL('file:///a%2fb'), new URL('file://host/x'),
+  undefined,
+  null,
+  5,
+  true,
+  {},
+  [],
+  () => {},
+  'a\0b',
+  Buffer.from('a\0b'),
+  Symbol('s'),
+  10n,
+  new URL('http://example.com/x'),
+  new URL('file:///a%2fb'),
+  new URL('file://host/x'),
 ];
-const PATH_METHODS = ['stat', 'lstat', 'readFile', 'readdir', 'mkdir', 'unlink', 'rmdir', 'rm',
-  'readlink', 'realpath', 'open', 'access', 'truncate', 'opendir', 'mkdtemp', 'statfs'];
+const PATH_METHODS = [
+  'stat',
+  'lstat',
+  'readFile',
+  'readdir',
+  'mkdir',
+  'unlink',
+  'rmdir',
+  'rm',
+  'readlink',
+  'realpath',
+  'open',
+  'access',
+  'truncate',
+  'opendir',
+  'mkdtemp',
+  'statfs',
+];
 for (const method of PATH_METHODS) {
   BAD_PATHS.forEach((path, index) => {
     WRONG[`${method} bad path ${index}`] = (fs) => fs.promises[method](path);
@@ -251,9 +308,14 @@ BAD_OPTIONS.forEach((options, index) => {
 WRONG['mkdir recursive'] = (fs, at) => fs.promises.mkdir(at('x'), { recursive: 'yes' });
 WRONG['writeFile flush'] = (fs, at) => fs.promises.writeFile(at('x'), '', { flush: 1 });
 WRONG.lchmod = (fs, at) => fs.promises.lchmod(at('file'), 0o600);
-WRONG.aborted = (fs, at) =>
-  fs.promises.readFile(at('file'), { signal: AbortSignal.abort('why') });
-[null, 5, { force: 1 }, { mode: 9 }, { filter: 1 }, { dereference: true, verbatimSymlinks: true },
+WRONG.aborted = (fs, at) => fs.promises.readFile(at('file'), { signal: AbortSignal.abort('why') });
+[
+  null,
+  5,
+  { force: 1 },
+  { mode: 9 },
+  { filter: 1 },
+  { dereference: true, verbatimSymlinks: true },
 ].forEach((options, index) => {
   WRONG[`cp options ${index}`] = (fs, at) => fs.promises.cp(at('file'), at('new'), options);
 });

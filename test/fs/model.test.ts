@@ -102,7 +102,10 @@ for (const [name, change] of Object.entries(CHANGES)) {
 
 trees('the comparison sees which names belong to one inode', () => {
   const [model, changed] = [makeTree(), makeTree()];
-  for (const [fs, first, second] of [[model, '/b', '/c'], [changed, '/c', '/b']] as const) {
+  for (const [fs, first, second] of [
+    [model, '/b', '/c'],
+    [changed, '/c', '/b'],
+  ] as const) {
     done(fs.writeFile('/a', new Uint8Array(1), WRITE));
     done(fs.writeFile('/z', new Uint8Array(1), WRITE));
     done(fs.link('/a', first));
@@ -113,7 +116,10 @@ trees('the comparison sees which names belong to one inode', () => {
 
 trees('the comparison sees far into a sparse file', () => {
   const [model, changed] = [makeTree(), makeTree()];
-  for (const [fs, byte] of [[model, 1], [changed, 2]] as const) {
+  for (const [fs, byte] of [
+    [model, 1],
+    [changed, 2],
+  ] as const) {
     const file = done(fs.open('/big', { ...WRITE, read: true }));
     done(fs.write(file, new Uint8Array([byte]), 2 ** 40));
     done(fs.write(file, new Uint8Array([1]), 2 ** 41));
@@ -152,9 +158,28 @@ workloads('hit: each operation succeeds and fails, and trees grow', () => {
     entries += model.dump().split('\n').length;
     assert.equal(done(compare(model.clone(), model)), undefined);
   }
-  const both = ['open', 'read', 'write', 'writeFile', 'readFile', 'truncate', 'change',
-    'attributes', 'mkdir', 'symlink', 'readlink', 'link', 'unlink', 'rmdir', 'rename', 'readdir',
-    'listXattrs', 'getXattr', 'setXattr', 'removeXattr'];
+  const both = [
+    'open',
+    'read',
+    'write',
+    'writeFile',
+    'readFile',
+    'truncate',
+    'change',
+    'attributes',
+    'mkdir',
+    'symlink',
+    'readlink',
+    'link',
+    'unlink',
+    'rmdir',
+    'rename',
+    'readdir',
+    'listXattrs',
+    'getXattr',
+    'setXattr',
+    'removeXattr',
+  ];
   for (const op of both) {
     assert.ok((seen.get(`${op} works`) ?? 0) >= 5, `${op} works`);
     assert.ok((seen.get(`${op} fails`) ?? 0) >= 5, `${op} fails`);

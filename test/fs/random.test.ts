@@ -5,8 +5,8 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { SeededPrng } from '../../host/base/prng.ts';
-import { listing, makeWorlds, outcome } from './worlds.ts';
 import type { AnyFs } from './worlds.ts';
+import { listing, makeWorlds, outcome } from './worlds.ts';
 
 const SEQUENCES = 60;
 const CALLS = 120;
@@ -58,8 +58,10 @@ class Sequence {
     const flag = prng.pick(FLAGS);
     const mode = prng.below(0o1000);
     const target = prng.chance(0.5) ? other : other.slice(this.#root.length + 1);
-    const byHandle = (use: (handle: AnyFs) => unknown): Step => (_fs, handles) =>
-      handles[slot] === undefined ? 'none' : use(handles[slot]);
+    const byHandle =
+      (use: (handle: AnyFs) => unknown): Step =>
+      (_fs, handles) =>
+        handles[slot] === undefined ? 'none' : use(handles[slot]);
     return prng.pick<() => [string, Step]>([
       () => [`mkdir ${path}`, (fs) => fs.promises.mkdir(path)],
       () => [`mkdir ${path}`, (fs) => fs.mkdirSync(path, mode | 0o700)],

@@ -1,8 +1,8 @@
 // Any Operations made slow: every task waits once before it works, so that nothing is settled in
 // its own turn, as on a device. Driven synchronously the wait is skipped.
 
-import { Task, wait } from '../../host/base/task.ts';
 import type { Io, Step } from '../../host/base/task.ts';
+import { Task, wait } from '../../host/base/task.ts';
 import type { Operations } from '../../host/filesystem/operations.ts';
 
 const TURN: Io<void> = {

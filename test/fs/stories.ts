@@ -1,8 +1,8 @@
 // Short programs on a fixture (worlds.ts), told to any file system that is shaped as node:fs. What
 // they return must be the same everywhere.
 
-import { outcome } from './worlds.ts';
 import type { AnyFs } from './worlds.ts';
+import { outcome } from './worlds.ts';
 
 /** `at` gives the path of a name in the fixture. */
 export type Story = (fs: AnyFs, at: (name: string) => string) => unknown;
@@ -13,16 +13,32 @@ const MORE: Record<string, Story> = {
     const bytes = Buffer.from([0xef, 0xbb, 0xbf, 0x61, 0xff, 0xc3, 0x28, 0xf0, 0x9f, 0x98, 0x80]);
     await fs.promises.writeFile(at('x'), bytes);
     const texts = [];
-    for (const encoding of ['utf8', 'UTF-8', 'hex', 'base64', 'base64url', 'latin1', 'binary',
-      'ascii', 'utf16le', 'ucs2']) {
+    for (const encoding of [
+      'utf8',
+      'UTF-8',
+      'hex',
+      'base64',
+      'base64url',
+      'latin1',
+      'binary',
+      'ascii',
+      'utf16le',
+      'ucs2',
+    ]) {
       texts.push(await fs.promises.readFile(at('x'), encoding));
     }
     return texts;
   },
   'writeFile encodings': async (fs, at) => {
     const texts: [string, string][] = [
-      ['é😀\ud800x', 'utf8'], ['é😀', 'latin1'], ['é😀', 'ascii'], ['é😀', 'utf16le'],
-      ['616263zz', 'hex'], ['616', 'hex'], ['YWJj', 'base64'], ['-_-_ \n YQ==YQ', 'base64url'],
+      ['é😀\ud800x', 'utf8'],
+      ['é😀', 'latin1'],
+      ['é😀', 'ascii'],
+      ['é😀', 'utf16le'],
+      ['616263zz', 'hex'],
+      ['616', 'hex'],
+      ['YWJj', 'base64'],
+      ['-_-_ \n YQ==YQ', 'base64url'],
     ];
     const read = [];
     for (const [text, encoding] of texts) {
@@ -42,18 +58,24 @@ const MORE: Record<string, Story> = {
   },
   'writeFile iterables': async (fs, at) => {
     await fs.promises.writeFile(at('x'), ['a', Buffer.from('b'), 'é']);
-    await fs.promises.appendFile(at('x'), (async function* () {
-      yield 'c';
-      yield new Uint8Array([100]);
-    })());
+    await fs.promises.appendFile(
+      at('x'),
+      (async function* () {
+        yield 'c';
+        yield new Uint8Array([100]);
+      })(),
+    );
     await fs.promises.writeFile(at('y'), new Set(['61', '62']), 'hex');
     return [await fs.promises.readFile(at('x')), await fs.promises.readFile(at('y'))];
   },
   'writeFile iterable fails': (fs, at) =>
-    fs.promises.writeFile(at('x'), (function* () {
-      yield 'before';
-      throw new Error('in the middle');
-    })()),
+    fs.promises.writeFile(
+      at('x'),
+      (function* () {
+        yield 'before';
+        throw new Error('in the middle');
+      })(),
+    ),
   'paths as bytes and URLs': async (fs, at) => {
     await fs.promises.writeFile(Buffer.from(at('é b')), '1');
     const url = new URL(`file://${at('é b')}`);
@@ -116,8 +138,7 @@ const MORE: Record<string, Story> = {
   },
   'cp -r': (fs, at) => fs.promises.cp(at('dir'), at('copied/here'), { recursive: true }),
   'cp -r onto': (fs, at) => fs.promises.cp(at('dir'), at('hollow'), { recursive: true }),
-  'cp -r into itself': (fs, at) =>
-    fs.promises.cp(at('dir'), at('dir/sub/x'), { recursive: true }),
+  'cp -r into itself': (fs, at) => fs.promises.cp(at('dir'), at('dir/sub/x'), { recursive: true }),
   'cp -r file onto dir': (fs, at) => fs.promises.cp(at('file'), at('dir'), { recursive: true }),
   'cp -r dir onto file': (fs, at) => fs.promises.cp(at('dir'), at('file'), { recursive: true }),
   'cp no force': (fs, at) => fs.promises.cp(at('file'), at('empty'), { force: false }),
@@ -140,7 +161,12 @@ const MORE: Record<string, Story> = {
   },
   times: async (fs, at) => {
     const seen = [];
-    const pairs = [[1, 2], ['3', '4'], [new Date(5000), new Date(1_700_000_000_123)], [0, 7.25]];
+    const pairs = [
+      [1, 2],
+      ['3', '4'],
+      [new Date(5000), new Date(1_700_000_000_123)],
+      [0, 7.25],
+    ];
     for (const [atime, mtime] of pairs) {
       await fs.promises.utimes(at('file'), atime, mtime);
       const stats = await fs.promises.stat(at('file'));
@@ -226,9 +252,19 @@ const HANDLES: Record<string, Story> = {
   'read errors': async (fs, at) => {
     const handle = await fs.promises.open(at('file'));
     const calls: unknown[][] = [
-      [5], [Buffer.alloc(0)], [Buffer.alloc(2), -1], [Buffer.alloc(2), 1, 2], [Buffer.alloc(2), 3],
-      [Buffer.alloc(2), 0, -1], [Buffer.alloc(2), 1.5], [Buffer.alloc(2), 'x'], ['text'], [[]],
-      [{ buffer: 'x' }], [null], [Buffer.alloc(2), 0, 0],
+      [5],
+      [Buffer.alloc(0)],
+      [Buffer.alloc(2), -1],
+      [Buffer.alloc(2), 1, 2],
+      [Buffer.alloc(2), 3],
+      [Buffer.alloc(2), 0, -1],
+      [Buffer.alloc(2), 1.5],
+      [Buffer.alloc(2), 'x'],
+      ['text'],
+      [[]],
+      [{ buffer: 'x' }],
+      [null],
+      [Buffer.alloc(2), 0, 0],
     ];
     const seen = [];
     for (const call of calls) seen.push(await outcome(() => handle.read(...call)));
@@ -256,8 +292,16 @@ const HANDLES: Record<string, Story> = {
   'write errors': async (fs, at) => {
     const handle = await fs.promises.open(at('x'), 'w');
     const calls: unknown[][] = [
-      [5], [{}], [undefined], [null], [Buffer.alloc(2), 3], [Buffer.alloc(2), 1, 2],
-      [Buffer.alloc(2), 0, -1], [Buffer.alloc(2), -1], [Buffer.alloc(2), 1.5], ['abc', 0, 'hex'],
+      [5],
+      [{}],
+      [undefined],
+      [null],
+      [Buffer.alloc(2), 3],
+      [Buffer.alloc(2), 1, 2],
+      [Buffer.alloc(2), 0, -1],
+      [Buffer.alloc(2), -1],
+      [Buffer.alloc(2), 1.5],
+      ['abc', 0, 'hex'],
     ];
     const seen = [];
     for (const call of calls) seen.push(await outcome(() => handle.write(...call)));
@@ -315,8 +359,22 @@ const HANDLES: Record<string, Story> = {
     const handle = await fs.promises.open(at('file'), 'r+');
     await handle.close();
     const seen: unknown[] = [handle.fd, await handle.close()];
-    const calls = ['read', 'readv', 'readFile', 'write', 'writev', 'writeFile', 'appendFile',
-      'stat', 'truncate', 'utimes', 'chmod', 'chown', 'sync', 'datasync'];
+    const calls = [
+      'read',
+      'readv',
+      'readFile',
+      'write',
+      'writev',
+      'writeFile',
+      'appendFile',
+      'stat',
+      'truncate',
+      'utimes',
+      'chmod',
+      'chown',
+      'sync',
+      'datasync',
+    ];
     for (const call of calls) seen.push(await outcome(() => handle[call]()));
     return seen;
   },

@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SeededPrng } from '../../host/base/prng.ts';
 import type { KernelExports } from '../../host/kernels/exports.ts';
-import { naive, type NaiveKernels } from '../oracle/kernels.ts';
+import { type NaiveKernels, naive } from '../oracle/kernels.ts';
 import { CASES, MEMORY_FIRST, MEMORY_LIMIT, Plan } from './cases.ts';
 import { createVariants } from './variants.ts';
 

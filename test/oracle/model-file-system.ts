@@ -15,12 +15,11 @@
 //
 // Permissions are not checked: the caller is root. The clock is injected and read once a call.
 
-import { FsError } from '../../host/base/errors.ts';
 import type { FsErrorCode } from '../../host/base/errors.ts';
-import { Task } from '../../host/base/task.ts';
+import { FsError } from '../../host/base/errors.ts';
 import type { Step } from '../../host/base/task.ts';
+import { Task } from '../../host/base/task.ts';
 import type { Instant } from '../../host/base/units.ts';
-import * as contract from '../../host/filesystem/operations.ts';
 import type {
   AttributeChange,
   Attributes,
@@ -33,6 +32,7 @@ import type {
   StatFs,
   Target,
 } from '../../host/filesystem/operations.ts';
+import * as contract from '../../host/filesystem/operations.ts';
 import { digestTree, dumpTree } from './tree.ts';
 
 const BLOCK_SIZE = 4096;

@@ -3,8 +3,8 @@
 // them.
 
 import { createHash } from 'node:crypto';
-import { all, Task, wait } from '../../host/base/task.ts';
 import type { Step } from '../../host/base/task.ts';
+import { all, Task, wait } from '../../host/base/task.ts';
 import type { Instant } from '../../host/base/units.ts';
 import type {
   Attributes,

@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto';
 import type { Prng } from '../../host/base/env.ts';
 import { FsError, isFsError } from '../../host/base/errors.ts';
 import { below, chance, fillRandom, pick, SeededPrng } from '../../host/base/prng.ts';
-import { Task, wait } from '../../host/base/task.ts';
 import type { Step } from '../../host/base/task.ts';
+import { Task, wait } from '../../host/base/task.ts';
 import type { Instant } from '../../host/base/units.ts';
 import type {
   AttributeChange,
@@ -72,10 +72,28 @@ export interface WorkloadOptions {
 }
 
 const OPS: readonly (readonly [Op, number])[] = [
-  ['open', 8], ['close', 4], ['read', 3], ['write', 16], ['writeFile', 14], ['readFile', 3],
-  ['truncate', 7], ['change', 5], ['attributes', 2], ['mkdir', 9], ['symlink', 4],
-  ['readlink', 1], ['link', 5], ['unlink', 7], ['rmdir', 3], ['rename', 10], ['readdir', 2],
-  ['listXattrs', 1], ['getXattr', 1], ['setXattr', 4], ['removeXattr', 2], ['statfs', 1],
+  ['open', 8],
+  ['close', 4],
+  ['read', 3],
+  ['write', 16],
+  ['writeFile', 14],
+  ['readFile', 3],
+  ['truncate', 7],
+  ['change', 5],
+  ['attributes', 2],
+  ['mkdir', 9],
+  ['symlink', 4],
+  ['readlink', 1],
+  ['link', 5],
+  ['unlink', 7],
+  ['rmdir', 3],
+  ['rename', 10],
+  ['readdir', 2],
+  ['listXattrs', 1],
+  ['getXattr', 1],
+  ['setXattr', 4],
+  ['removeXattr', 2],
+  ['statfs', 1],
   ['sync', 1],
 ];
 
@@ -98,7 +116,10 @@ export function makeWorkload(prng: Prng, options: WorkloadOptions = {}): () => R
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   return () => {
     let left = below(prng, total);
-    const index = weights.findIndex((weight) => (left -= weight) < 0);
+    const index = weights.findIndex((weight) => {
+      left -= weight;
+      return left < 0;
+    });
     return maker.make((OPS[index] as (typeof OPS)[number])[0]);
   };
 }
@@ -386,7 +407,10 @@ export class Session {
         return yield* nothing(fs.rename(request.from, request.to));
       case 'readdir': {
         const entries = yield* listDirectory(fs, request.path);
-        return entries.map(({ name, kind }) => `${kind} ${name}`).sort().join('\n');
+        return entries
+          .map(({ name, kind }) => `${kind} ${name}`)
+          .sort()
+          .join('\n');
       }
       default:
         return yield* this.#performXattr(request);

@@ -1,5 +1,5 @@
-// The configuration with which workerd runs the portable program of an installed package: each of its
-// modules by name, the kernels as a compiled module (workerd compiles none at run time).
+// The configuration with which workerd runs the portable program of an installed package: each of
+// its modules by name, the kernels as a compiled module (workerd compiles none at run time).
 
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -33,7 +33,8 @@ export function writeWorkerConfig(packageFolder: string, folder: string): string
     add(`dist/${name}`, 'esModule');
   }
   copyFileSync(entryOf('@assemblyscript/loader', packageFolder), join(folder, 'loader.js'));
-  // workerd takes a bare name relative to its importer, which is one file alone (test/tidy/layers.ts).
+  // workerd takes a bare name relative to its importer, which is one file alone
+  // (test/tidy/layers.ts).
   const name = 'dist/host/kernels/@assemblyscript/loader';
   modules.push(`(name = "${name}", esModule = embed "loader.js")`);
   const config = `using Workerd = import "/workerd/workerd.capnp";

@@ -1,8 +1,8 @@
 // Runs compiled test files, each in its own process, a few at a time, and reports as it goes.
 //
 // A file is run by plain node (uvu's suites run themselves), without stdin and without colours, as
-// the leader of a process group: whatever it started dies with it, be it on a timeout or at its end.
-// Output is held back and shown only for files that failed.
+// the leader of a process group: whatever it started dies with it, be it on a timeout or at its
+// end. Output is held back and shown only for files that failed.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';

@@ -1,5 +1,6 @@
 // The runner must tell a passing test file from every way in which one can fail without saying so.
-// uvu ends with code 0 in several of these; a test suite that is green by accident protects nothing.
+// uvu ends with code 0 in several of these; a test suite that is green by accident protects
+// nothing.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,6 @@
-// FORMAT.md says what the layout constants say, all of it and nothing else; the golden texts of layout
-// and public API are those of the code. A format that is stated twice drifts unless it is compared.
+// FORMAT.md says what the layout constants say, all of it and nothing else; the golden texts of
+// layout and public API are those of the code. A format that is stated twice drifts unless it is
+// compared.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { suite, test } from 'uvu';

@@ -1,5 +1,5 @@
-// Each rule of the house is shown code that breaks it and code that comes close without breaking it.
-// A rule that finds nothing because it looks at nothing would let the layers rot unseen.
+// Each rule of the house is shown code that breaks it and code that comes close without breaking
+// it. A rule that finds nothing because it looks at nothing would let the layers rot unseen.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';

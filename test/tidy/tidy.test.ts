@@ -1,5 +1,6 @@
-// The house is kept: layers, portable folders, sizes, marks, test files, and a core that compiles with
-// no Node types. What is not checked on every run decays; each finding names its file and line.
+// The house is kept: layers, portable folders, sizes, marks, test files, and a core that compiles
+// with no Node types. What is not checked on every run decays; each finding names its file and
+// line.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';

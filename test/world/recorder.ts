@@ -25,15 +25,20 @@
 import { assert } from '../../host/base/assert.ts';
 import type { Prng } from '../../host/base/env.ts';
 import { pick } from '../../host/base/prng.ts';
-import {
-  applyFate, describeFate, DROP, fatesOf, KEEP, randomFate,
-} from '../../host/device/crash.ts';
 import type { Fate, PendingWrite } from '../../host/device/crash.ts';
+import {
+  applyFate,
+  DROP,
+  describeFate,
+  fatesOf,
+  KEEP,
+  randomFate,
+} from '../../host/device/crash.ts';
 import type { DeviceObserver, MemoryOptions, Schedule } from '../../host/device/memory-device.ts';
-import { MemoryDisk } from '../../host/device/memory-disk.ts';
 import type { MemoryDiskOptions } from '../../host/device/memory-disk.ts';
-import { MemoryNvram } from '../../host/device/memory-nvram.ts';
+import { MemoryDisk } from '../../host/device/memory-disk.ts';
 import type { MemoryNvramOptions } from '../../host/device/memory-nvram.ts';
+import { MemoryNvram } from '../../host/device/memory-nvram.ts';
 import { SparseBytes } from '../../host/device/sparse-bytes.ts';
 
 /** Pending writes at a cut of which each gets variants of its own; of more, some are drawn. */

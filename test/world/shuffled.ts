@@ -1,8 +1,8 @@
 // A schedule that completes operations out of order: what is under way is kept in a list, of which
 // a random one is completed in every microtask.
 
-import type { Schedule } from '../../host/device/memory-device.ts';
 import type { SeededPrng } from '../../host/base/prng.ts';
+import type { Schedule } from '../../host/device/memory-device.ts';
 
 /** Devices that are given the same schedule share its list: their operations mix. */
 export function shuffled(prng: SeededPrng): Schedule {
@@ -17,6 +17,8 @@ export function shuffled(prng: SeededPrng): Schedule {
   return (complete) => {
     waiting.push(complete);
     // Twice round the queue, so that what is started in one turn gets mixed.
-    void Promise.resolve().then(() => Promise.resolve()).then(completeOne);
+    void Promise.resolve()
+      .then(() => Promise.resolve())
+      .then(completeOne);
   };
 }
