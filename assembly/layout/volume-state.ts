@@ -42,8 +42,8 @@ export const VOLUME_STATE_ROLLBACKS_OFFSET = 112;
 export const VOLUME_STATE_BLOCKS_SUMMARY_OFFSET = 120;
 /** Inode of the summary map: blocks held by snapshots, volume files or the log, not active. */
 export const VOLUME_STATE_SUMMARY_MAP_OFFSET = 128;
-/** Inode of the area table: u16 per allocation area, its blocks set in the active or summary map.
- *  */
+/** Inode of the area table: u16 per allocation area, its blocks set in the active or summary
+ *  map. */
 export const VOLUME_STATE_AREAS_OFFSET = 384;
 /** Inode of the snapshot table. */
 export const VOLUME_STATE_SNAPSHOTS_OFFSET = 640;

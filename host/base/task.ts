@@ -111,8 +111,8 @@ export class Task<T> {
     return this.#state !== 'running';
   }
 
-  /** The value, when done in this very turn; a promise of it otherwise. Throws what it failed with.
-   *  */
+  /** The value, when done in this very turn; a promise of it otherwise. Throws what it failed
+   *  with. */
   result(): Promise<T> | T {
     if (this.#state === 'running') return this.promise();
     return this.#settled();

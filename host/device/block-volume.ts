@@ -45,16 +45,16 @@ export interface BlockVolume {
   readonly vbnLimit: Vbn;
   /** Blocks that can be allocated, parity and fronts excluded. */
   readonly blockCount: number;
-  /** All vbns, in ascending order of their first vbn. Column starts are multiples of AREA_STRIPES.
-   *  */
+  /** All vbns, in ascending order of their first vbn. Column starts are multiples of
+   *  AREA_STRIPES. */
   readonly spans: readonly StripeSpan[];
   readonly isReadOnly: boolean;
   /** The newest root's volume state (VOLUME_STATE_SIZE bytes), as found by open or last written. */
   readonly state: Uint8Array;
 
   /** Reads blocks in parallel over the disks. A block whose checksum does not match is had from
-   *  redundancy and repaired; one that cannot be had gets its `error`. Never throws for one block.
-   *  */
+   *  redundancy and repaired; one that cannot be had gets its `error`. Never throws for one
+   *  block. */
   read(requests: readonly BlockRead[]): Step<void>;
   /** Writes blocks to vbns that no root refers to, with parity, as ENGINE 4 says. When it returns
    *  all are written, not yet flushed. Throws when an uncertain write has no redundancy left. */
@@ -66,8 +66,8 @@ export interface BlockVolume {
   /** Whether a write to a block of this run has been started and its completion not been seen: such
    *  a vbn must not be reused (ENGINE 5). */
   isWriteInFlight(vbn: Vbn, count: number): boolean;
-  /** Whether the disk that holds this vbn can be read at all (a `none` volume with a missing disk).
-   *  */
+  /** Whether the disk that holds this vbn can be read at all (a `none` volume with a missing
+   *  disk). */
   isAvailable(vbn: Vbn): boolean;
   close(): Step<void>;
 }

@@ -93,8 +93,8 @@ export function xattrsSize(xattrs: readonly Xattr[]): number {
   return size;
 }
 
-/** The value of `name`, undefined if there is none. `block` undefined: the inode has no attributes.
- *  */
+/** The value of `name`, undefined if there is none. `block` undefined: the inode has no
+ *  attributes. */
 export function getXattr(block: Uint8Array | undefined, name: Uint8Array): Uint8Array | undefined {
   return listXattrs(block).find((xattr) => compareBytes(xattr.name, name) === 0)?.value;
 }

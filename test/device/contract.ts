@@ -93,6 +93,15 @@ function addTests<Device extends BlockDevice>(
   test: ReturnType<typeof suite>,
   maker: DeviceMaker<Device>,
 ): void {
+  addTransferTests(test, maker);
+  addTogetherTests(test, maker);
+  addLifeTests(test, maker);
+}
+
+function addTransferTests<Device extends BlockDevice>(
+  test: ReturnType<typeof suite>,
+  maker: DeviceMaker<Device>,
+): void {
   test('reads back what was written; all else is zeros', async () => {
     const device = maker.make(BLOCK_COUNT);
     await device.write(5, [filled(2, 1)]);
@@ -125,7 +134,13 @@ function addTests<Device extends BlockDevice>(
     assert.ok(isEqualBytes(new Uint8Array(shared), source), 'async read of sync write');
     await device.close();
   });
+}
 
+/** Many operations at once, and both forms of them in turn. */
+function addTogetherTests<Device extends BlockDevice>(
+  test: ReturnType<typeof suite>,
+  maker: DeviceMaker<Device>,
+): void {
   test('many operations at once', async () => {
     const device = maker.make(BLOCK_COUNT);
     const prng = new SeededPrng(2);
@@ -168,7 +183,13 @@ function addTests<Device extends BlockDevice>(
     }
     await device.close();
   });
+}
 
+/** What a device refuses, and what closing does. */
+function addLifeTests<Device extends BlockDevice>(
+  test: ReturnType<typeof suite>,
+  maker: DeviceMaker<Device>,
+): void {
   test('keeps its content over close and reopen', async () => {
     let device = maker.make(BLOCK_COUNT);
     await device.write(1, [filled(1, 1)]);
