@@ -86,6 +86,20 @@ export function runSync<T>(step: Step<T>): T {
 
 type TaskState = 'running' | 'done' | 'failed';
 
+/** How deep the caller is in `synchronously`. */
+let synchronousDepth = 0;
+
+/** Runs `call`, in which tasks that are started run to their end at once, with sync twins: so that a sync
+ *  call starts nothing asynchronously only to overtake it. */
+export function synchronously<T>(call: () => T): T {
+  synchronousDepth++;
+  try {
+    return call();
+  } finally {
+    synchronousDepth--;
+  }
+}
+
 /** A Step under way. Starts at once, in the caller's turn, and runs until its first real wait. */
 export class Task<T> {
   #step: Step<T>;
@@ -98,9 +112,15 @@ export class Task<T> {
   #advancing = false;
   #listeners: (() => void)[] = [];
 
-  constructor(step: Step<T>) {
+  /** @param mode 'background': not run to its end by a sync call that happens to start it. */
+  constructor(step: Step<T>, mode: 'call' | 'background' = 'call') {
     this.#step = step;
-    this.#advance(() => step.next());
+    if (synchronousDepth === 0 || mode === 'background') {
+      this.#advance(() => step.next());
+      return;
+    }
+    this.#advanceOnce(() => step.next());
+    this.#driveToEnd();
   }
 
   static start<T>(step: Step<T>): Task<T> {
@@ -137,6 +157,11 @@ export class Task<T> {
   driveSync(): T {
     // The generator is on the stack below us: its own synchronous part called back into itself.
     if (this.#advancing) throw new Error('a task cannot drive itself');
+    this.#driveToEnd();
+    return this.#settled();
+  }
+
+  #driveToEnd(): void {
     while (this.#state === 'running') {
       const io = this.#pending as Io;
       this.#turn++;
@@ -151,7 +176,6 @@ export class Task<T> {
         return this.#step.next(value);
       });
     }
-    return this.#settled();
   }
 
   /** An Io that waits for this task: for another task's Step. */

@@ -47,13 +47,13 @@ export interface AllocatorMaps {
   readonly resting: readonly BitPages[];
 }
 
-export class Allocator implements Liveness {
+export class Allocator {
   readonly #areas: Areas;
   readonly #volume: BlockVolume;
   #open: OpenArea[] = [];
   /** Areas that had no empty stripe when last looked at; a free in one clears it. */
   readonly #noEmptyStripe = new Set<number>();
-  /** Stripes handed out in this CP that held nothing: first column's vbn. */
+  /** Stripes handed out since the last claim that held nothing: first column's vbn. */
   #emptyTaken = new Set<Vbn>();
   /** Areas opened since the last closeAreas: id x 2 for their empty stripes, + 1 for the others. */
   readonly #claimed = new Set<number>();
@@ -95,6 +95,39 @@ export class Allocator implements Liveness {
     return true;
   }
 
+  /** As `prepare`, but of stripes that hold nothing: for writes outside of a CP, which must not share a
+   *  stripe with a CP that is under way. False where there are too few. */
+  prepareStripes(access: Access, maps: AllocatorMaps, count: number): boolean {
+    while (this.#emptyPrepared() < count) {
+      const choice = this.#choose();
+      if (choice === undefined || !choice.emptyOnly) return false;
+      this.#openArea(access, maps, choice.id, true);
+    }
+    return true;
+  }
+
+  #emptyPrepared(): number {
+    let count = 0;
+    for (const open of this.#open) if (open.isEmptyStripes) count += open.blocksLeft;
+    return count;
+  }
+
+  /** `count` vbns in whole stripes that held nothing. What is left of the last stripe stays empty until
+   *  a later CP. */
+  takeStripes(count: number): Vbn[] {
+    const vbns: Vbn[] = [];
+    const kept = this.#leftover;
+    while (vbns.length < count) {
+      const index = this.#open.findIndex((open) => open.isEmptyStripes);
+      const open = this.#open[index];
+      assert(open !== undefined, 'stripes were prepared', count - vbns.length);
+      this.#takeFrom(open, count - vbns.length, vbns);
+      if (open.next === open.stripes.length) this.#open.splice(index, 1);
+    }
+    this.#leftover = kept;
+    return vbns;
+  }
+
   /** `count` vbns. Blocks that follow each other in the result lie together on disk. */
   take(count: number): Vbn[] {
     const vbns = this.#leftover.splice(0, count);
@@ -114,21 +147,21 @@ export class Allocator implements Liveness {
     this.#claimed.clear();
   }
 
-  /** The CP's writes are done: stripes that were empty are not any more. */
-  finishWrites(): void {
+  /** What is live, for the write of all blocks taken since the last claim: a stripe is empty only if it
+   *  was handed out as such for this very write. */
+  claimStripes(): Liveness {
+    const empty = this.#emptyTaken;
     this.#emptyTaken = new Set();
+    return {
+      isLive: (vbn, count) => {
+        for (let at = vbn; at < vbn + count; at++) if (!empty.has(this.#stripeKey(at))) return true;
+        return false;
+      },
+    };
   }
 
   noteFree(vbn: Vbn): void {
     this.#noEmptyStripe.delete(this.#areas.idOf(vbn));
-  }
-
-  /** Liveness for RAID: a stripe is empty only if this allocator handed it out as such. */
-  isLive(vbn: Vbn, count: number): boolean {
-    for (let at = vbn; at < vbn + count; at++) {
-      if (!this.#emptyTaken.has(this.#stripeKey(at))) return true;
-    }
-    return false;
   }
 
   #stripeKey(vbn: Vbn): Vbn {
@@ -264,13 +297,15 @@ export class Allocator implements Liveness {
       found += this.#freeInStripe(open.free, stripe, columns.length);
     }
     let given = 0;
+    const leftover: Vbn[] = [];
     columns.forEach((column, index) => {
       for (const stripe of chosen) {
         const isFree = ((open.free[index * WORDS + (stripe >>> 5)] as number) >>> (stripe & 31)) & 1;
         if (isFree === 0) continue;
-        (given++ < count ? vbns : this.#leftover).push(column + open.area.stripeFirst + stripe);
+        (given++ < count ? vbns : leftover).push(column + open.area.stripeFirst + stripe);
       }
     });
+    this.#leftover = [...this.#leftover, ...leftover];
     open.blocksLeft -= found;
     if (open.isEmptyStripes) {
       for (const stripe of chosen) {

@@ -30,20 +30,17 @@ import { INODE_LEVEL_MAX, INODE_SIZE } from '../../assembly/layout/inode.ts';
 import { assert } from '../base/assert.ts';
 import { type Step, wait } from '../base/task.ts';
 import type { Address, Vbn } from '../base/units.ts';
-import type { BlockWrite } from '../device/block-volume.ts';
+import type { BlockWrite, Liveness } from '../device/block-volume.ts';
 import { inodeLevel } from '../format/inode.ts';
 import type { Pointer } from '../format/pointer.ts';
 import { setU64 } from '../format/words.ts';
 import { encodeVolumeState, VOLUME_FILES_SIZE, type VolumeState } from '../format/volume-state.ts';
-import type { AllocatorMaps } from './allocator.ts';
 import type { Block } from './block-cache.ts';
 import type { Core } from './core.ts';
 import { type Access, type FileNode, LEVEL_XATTR, placeKey, PRESENT } from './file-node.ts';
 import { Load, MISSING } from './load.ts';
 import type { SnapshotAction } from './snapshots.ts';
 
-/** Blocks checksummed with one kernel call: bounds the list in the arena. */
-export const HASH_BATCH = 1024;
 /** Blocks prepared beyond what is known to be needed. */
 const SPARE_BLOCKS = 32;
 /** Rounds of a plan in one turn until the closure stands still. */
@@ -59,6 +56,7 @@ interface Frozen {
   readonly writes: BlockWrite[];
   readonly state: VolumeState;
   readonly stateBytes: Uint8Array;
+  readonly liveness: Liveness;
 }
 
 export class ConsistencyPoint {
@@ -94,7 +92,9 @@ export class ConsistencyPoint {
     const frozen = this.#freeze();
     core.cpCount++;
     this.#onFrozen();
-    yield* core.volume.write(frozen.writes, core.allocator);
+    // Large writes begun before the freeze first: this CP may fill up their last stripes.
+    yield* core.references.written();
+    yield* core.volume.write(frozen.writes, frozen.liveness);
     yield* core.volume.flush();
     yield* core.volume.writeRoot(frozen.stateBytes, frozen.state.time);
     this.#release(frozen);
@@ -116,7 +116,7 @@ export class ConsistencyPoint {
   #plan(access: Access): void {
     const core = this.#core;
     const { allocator, reservations } = core;
-    const maps = this.#allocatorMaps();
+    const maps = core.allocatorMaps();
     let known = 0;
     for (let round = 0; round < PLAN_ROUNDS_MAX; round++) {
       const needed = core.cache.dirtyCount + known + SPARE_BLOCKS;
@@ -228,16 +228,6 @@ export class ConsistencyPoint {
     this.#shields.set(index, united);
   }
 
-  #allocatorMaps(): AllocatorMaps {
-    const { maps, arena } = this.#core;
-    return {
-      active: maps.files.active,
-      summary: maps.files.summary,
-      u32: arena.u32,
-      resting: [maps.restingNew, maps.restingOld],
-    };
-  }
-
   // Freeze.
 
   #freeze(): Frozen {
@@ -265,6 +255,7 @@ export class ConsistencyPoint {
     const core = this.#core;
     const { image, maps, allocator } = core;
     image.changeRoot();
+    for (const vbn of core.reservations.taken.take()) maps.setActive(vbn);
     const ranks = this.#dirtyRanks();
     const count = ranks.reduce((sum, rank) => sum + rank.length, 0);
     const vbns = allocator.take(count + 1);
@@ -287,7 +278,7 @@ export class ConsistencyPoint {
     const { root } = image;
     setU64(arena.view, root.address + IMAGE_ROOT_CP_OFFSET, core.state.cp + 1);
     setU64(arena.view, root.address + IMAGE_ROOT_BLOCKS_USED_OFFSET, maps.activeCount);
-    const [pointer] = this.#hash([root], [rootVbn], [KIND_IMAGE_ROOT]);
+    const [pointer] = core.hashBlocks([root], [rootVbn], KIND_IMAGE_ROOT);
     image.rootPlaced(pointer as Pointer);
     this.#noteWrite(root, rootVbn);
     const at = root.address + IMAGE_ROOT_ACTIVE_MAP_OFFSET;
@@ -326,16 +317,12 @@ export class ConsistencyPoint {
 
   /** Gives the blocks of a rank their places: checksums, pointers in the parents, old copies freed. */
   #placeRank(rank: readonly Placed[], vbns: readonly Vbn[]): void {
-    const kinds = rank.map(({ node, block }) => node.kindOf(block.level));
-    const pointers = this.#hash(
-      rank.map(({ block }) => block),
-      vbns,
-      kinds,
-    );
+    const blocks = rank.map(({ block }) => block);
+    const pointers = this.#core.hashBlocks(blocks, vbns, 0);
     rank.forEach(({ node, block }, index) => {
       const old = node.oldVbn(block);
       if (old !== 0) this.#freeActive(old);
-      const pointer = pointers[index] as Pointer;
+      const pointer = { ...(pointers[index] as Pointer), kind: node.kindOf(block.level) };
       node.place(block, pointer);
       this.#enter(block, pointer);
     });
@@ -395,38 +382,13 @@ export class ConsistencyPoint {
     for (let level = 0; level < height; level++) {
       const blocks = [...node.dirty.values()].filter((block) => block.level === level);
       const vbns = blocks.map((block) => places.get(block) as Vbn);
-      const pointers = this.#hash(
-        blocks,
-        vbns,
-        blocks.map(() => node.kindOf(level)),
-      );
+      const pointers = this.#core.hashBlocks(blocks, vbns, node.kindOf(level));
       blocks.forEach((block, index) => {
         node.place(block, pointers[index] as Pointer);
         this.#enter(block, pointers[index] as Pointer);
       });
     }
     node.dirty.clear();
-  }
-
-  #hash(blocks: readonly Block[], vbns: readonly Vbn[], kinds: readonly number[]): Pointer[] {
-    const { arena, kernels, hashList, hashSums } = this.#core;
-    const pointers: Pointer[] = [];
-    for (let first = 0; first < blocks.length; first += HASH_BATCH) {
-      const count = Math.min(HASH_BATCH, blocks.length - first);
-      for (let i = 0; i < count; i++) {
-        arena.u32[(hashList >>> 2) + i] = (blocks[first + i] as Block).address;
-      }
-      kernels.xxhash64Blocks(hashList, count, hashSums);
-      for (let i = 0; i < count; i++) {
-        pointers.push({
-          vbn: vbns[first + i] as Vbn,
-          kind: kinds[first + i] as number,
-          checksumLow: arena.u32[(hashSums >>> 2) + 2 * i] as number,
-          checksumHigh: arena.u32[(hashSums >>> 2) + 2 * i + 1] as number,
-        });
-      }
-    }
-    return pointers;
   }
 
   #finishFreeze(time: VolumeState['time'], previous: Pointer): Frozen {
@@ -441,6 +403,7 @@ export class ConsistencyPoint {
     // What the maps' own blocks replaced was freed here already.
     core.reservations.takeFrees();
     core.inodes.freeze();
+    const liveness = core.allocator.claimStripes();
     core.allocator.closeAreas();
     const state: VolumeState = {
       ...core.state,
@@ -465,7 +428,7 @@ export class ConsistencyPoint {
     core.state = state;
     core.isCommitted = false;
     for (const block of this.#shields.values()) if (block !== undefined) this.#dropShield(block);
-    return { blocks: this.#blocks, writes: this.#writes, state, stateBytes };
+    return { blocks: this.#blocks, writes: this.#writes, state, stateBytes, liveness };
   }
 
   #dropShield(block: Block): void {
@@ -475,8 +438,7 @@ export class ConsistencyPoint {
 
   #release(frozen: Frozen): void {
     const core = this.#core;
-    for (const block of frozen.blocks) core.cache.unpin(block);
-    core.allocator.finishWrites();
+    core.unpinWritten(frozen.blocks);
     core.maps.rotateResting();
     core.inodes.committed();
     core.isCommitted = true;

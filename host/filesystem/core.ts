@@ -8,16 +8,18 @@ import type { Clock, Logger, Prng } from '../base/env.ts';
 import type { Io, Task } from '../base/task.ts';
 import type { Address, Vbn } from '../base/units.ts';
 import type { BlockVolume } from '../device/block-volume.ts';
+import type { Pointer } from '../format/pointer.ts';
 import type { VolumeState } from '../format/volume-state.ts';
 import type { Arena } from '../kernels/arena.ts';
 import type { KernelExports } from '../kernels/exports.ts';
 import type { ThreadPool } from '../base/env.ts';
-import type { Allocator } from './allocator.ts';
-import type { BlockCache } from './block-cache.ts';
+import type { Allocator, AllocatorMaps } from './allocator.ts';
+import type { Block, BlockCache } from './block-cache.ts';
 import type { Fetcher } from './fetcher.ts';
 import type { SpaceLedger } from './file-node.ts';
 import type { Image } from './image.ts';
 import type { Inodes } from './inodes.ts';
+import { ReferenceWrites, TakenBlocks } from './references.ts';
 import type { Scope } from './scope.ts';
 import type { SnapshotTable } from './snapshot-table.ts';
 import type { VolumeMaps } from './volume-maps.ts';
@@ -60,6 +62,8 @@ export class Reservations implements SpaceLedger {
   frees: Vbn[] = [];
   /** Blocks whose replacement is dirty: freed when that is placed. */
   replaced = 0;
+  /** Blocks that large writes were given: in no map yet. */
+  readonly taken = new TakenBlocks();
   /** Map blocks that the next CP will change. */
   readonly touchedMaps = new Set<number>();
 
@@ -69,6 +73,11 @@ export class Reservations implements SpaceLedger {
   }
   willFree(vbn: Vbn): void {
     this.replaced++;
+    this.touchedMaps.add(vbn >>> BITS_PER_BLOCK_SHIFT);
+  }
+  /** A block of a large write gets its place now. */
+  take(vbn: Vbn): void {
+    this.taken.add(vbn);
     this.touchedMaps.add(vbn >>> BITS_PER_BLOCK_SHIFT);
   }
   /** A CP was frozen: what it contains is not pending any more. */
@@ -81,6 +90,8 @@ export class Reservations implements SpaceLedger {
   }
 }
 
+/** Blocks checksummed with one kernel call: bounds the list in the arena. */
+export const HASH_BATCH = 1024;
 /** Share of the frames that dirty blocks may take (ENGINE 13), and that only the CP may use. */
 const DIRTY_SHARE = 1 / 3;
 const CP_SHARE = 1 / 4;
@@ -92,6 +103,9 @@ export class Core {
   readonly env: CoreEnv;
   readonly cache: BlockCache;
   readonly reservations = new Reservations();
+  readonly references = new ReferenceWrites(this);
+  /** Blocks whose write a sync call has overtaken: pinned until the device is done with them. */
+  #latePins: Block[] = [];
   /** Kernel scratch: a list of addresses and the checksums they get. */
   readonly hashList: Address;
   readonly hashSums: Address;
@@ -151,6 +165,50 @@ export class Core {
     this.cpFrames = Math.floor(this.cache.frameCount * CP_SHARE);
   }
 
+  /** What the allocator must know of the maps. */
+  allocatorMaps(): AllocatorMaps {
+    const { maps, arena, reservations } = this;
+    return {
+      active: maps.files.active,
+      summary: maps.files.summary,
+      u32: arena.u32,
+      resting: [maps.restingNew, maps.restingOld, reservations.taken.pages],
+    };
+  }
+
+  /** Checksums of blocks, and pointers to them at their new places. */
+  hashBlocks(blocks: readonly Block[], vbns: readonly Vbn[], kind: number): Pointer[] {
+    const { arena, kernels, hashList, hashSums } = this;
+    const pointers: Pointer[] = [];
+    for (let first = 0; first < blocks.length; first += HASH_BATCH) {
+      const count = Math.min(HASH_BATCH, blocks.length - first);
+      for (let i = 0; i < count; i++) {
+        arena.u32[(hashList >>> 2) + i] = (blocks[first + i] as Block).address;
+      }
+      kernels.xxhash64Blocks(hashList, count, hashSums);
+      for (let i = 0; i < count; i++) {
+        pointers.push({
+          vbn: vbns[first + i] as Vbn,
+          kind,
+          checksumLow: arena.u32[(hashSums >>> 2) + 2 * i] as number,
+          checksumHigh: arena.u32[(hashSums >>> 2) + 2 * i + 1] as number,
+        });
+      }
+    }
+    return pointers;
+  }
+
+  /** Blocks are written, as far as the caller waited. One with a write still in flight (a sync call went
+   *  ahead of it) stays pinned until that is complete: its frame must not change (ENGINE 5). */
+  unpinWritten(blocks: readonly Block[]): void {
+    const late: Block[] = [];
+    for (const block of [...this.#latePins, ...blocks]) {
+      if (this.volume.isWriteInFlight(block.vbn, 1)) late.push(block);
+      else this.cache.unpin(block);
+    }
+    this.#latePins = late;
+  }
+
   /** Fail stop (ENGINE 11): the volume refuses everything until it is opened again. */
   fail(error: unknown): void {
     if (this.failure !== undefined) return;
@@ -179,7 +237,8 @@ export class Core {
    *  (two copies, ENGINE 14) and for removals. May be negative. */
   blocksAvailable(isRemoval: boolean): number {
     const { maps, volume } = this;
-    const free = volume.blockCount - maps.activeCount - maps.summaryCount - maps.restingCount;
+    const held = maps.activeCount + maps.summaryCount + this.reservations.taken.list.length;
+    const free = volume.blockCount - held - maps.restingCount;
     const kept = 2 * this.mapBlocksMax + (isRemoval ? 0 : Math.ceil(volume.blockCount / 64));
     return free - this.cache.dirtyCount - this.reservations.blocks - kept;
   }

@@ -23,7 +23,13 @@ import { INO_ROOT } from '../../assembly/layout/image-root.ts';
 import { assert } from '../base/assert.ts';
 import { FsError } from '../base/errors.ts';
 import type { Address, Ino, Instant } from '../base/units.ts';
-import { inodeLinks, inodeMode, inodeParent } from '../format/inode.ts';
+import {
+  inodeLinks,
+  inodeMode,
+  inodeParent,
+  inodeSizeBytes,
+  setInodeSizeBytes,
+} from '../format/inode.ts';
 import { setInstant, setU64 } from '../format/words.ts';
 import { encodeXattrs, withoutXattr, withXattr } from '../format/xattr.ts';
 import {
@@ -48,6 +54,7 @@ import {
   type CreateRequest,
   type FileRequest,
   type LinkRequest,
+  type ReferenceRequest,
   type RenameRequest,
   type TruncateRequest,
   type UnlinkRequest,
@@ -74,6 +81,8 @@ export function loadRequest(scope: Scope, access: Access, request: FileRequest):
       return loadCreate(scope, access, request);
     case 'write':
       return loadWriteRequest(scope, access, request);
+    case 'reference':
+      return loadReference(scope, access, request);
     case 'truncate':
       return loadTruncate(scope, access, request);
     case 'change':
@@ -96,6 +105,8 @@ export function modifyRequest(scope: Scope, request: FileRequest): void {
       return modifyCreate(scope, request);
     case 'write':
       return modifyWrite(scope, request);
+    case 'reference':
+      return modifyReference(scope, request);
     case 'truncate':
       return modifyTruncate(scope, request);
     case 'change':
@@ -179,6 +190,27 @@ function modifyWrite(scope: Scope, r: WriteRequest): void {
   const node = scope.image.keptNode(r.ino, KIND_DATA);
   copyIn(scope, node, r.data, r.position);
   const at = scope.image.changeInode(r.ino);
+  setInstant(scope.view, at + INODE_MTIME_OFFSET, r.time);
+  setInstant(scope.view, at + INODE_CTIME_OFFSET, r.time);
+}
+
+function loadReference(scope: Scope, access: Access, r: ReferenceRequest): void {
+  const at = scope.inodes.address(access, r.ino, r.generation);
+  if ((inodeMode(scope.view, at) & S_IFMT) !== S_IFREG) throw new FsError('EINVAL');
+  const length = r.pointers.length * BLOCK_SIZE;
+  loadWrite(scope, access, scope.image.node(access, r.ino), r.fbn * BLOCK_SIZE, length);
+}
+
+function modifyReference(scope: Scope, r: ReferenceRequest): void {
+  const node = scope.image.keptNode(r.ino, KIND_DATA);
+  node.grow(r.fbn + r.pointers.length - 1);
+  r.pointers.forEach((pointer, index) => {
+    scope.takeBlock(pointer.vbn);
+    node.setPlaced(r.fbn + index, pointer);
+  });
+  const at = scope.image.changeInode(r.ino);
+  const end = (r.fbn + r.pointers.length) * BLOCK_SIZE;
+  if (end > inodeSizeBytes(scope.view, at)) setInodeSizeBytes(scope.view, at, end);
   setInstant(scope.view, at + INODE_MTIME_OFFSET, r.time);
   setInstant(scope.view, at + INODE_CTIME_OFFSET, r.time);
 }

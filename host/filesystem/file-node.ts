@@ -274,6 +274,22 @@ export class FileNode {
     addInodeBlocks(this.#view, this.home.change(), -1);
   }
 
+  /** MODIFY: the data block at `index` is replaced by one that has its place already. */
+  setPlaced(index: number, pointer: Pointer): void {
+    const key = placeKey(0, index);
+    const dirty = this.dirty.get(key);
+    const slot = this.#slotForChange(0, index);
+    const old = getPointerVbn(this.#view, slot);
+    if (dirty !== undefined) {
+      this.dirty.delete(key);
+      this.#cache.dropDirty(dirty);
+    } else if (old === 0) {
+      addInodeBlocks(this.#view, this.home.change(), 1);
+    }
+    if (old !== 0) this.#ledger.free(old);
+    setPointer(this.#view, slot, pointer);
+  }
+
   /** MODIFY: cuts a lowest indirect block out with all its data blocks, which need not be in memory.
    *  Returns how many blocks went. */
   cutWithChildren(index: number): number {

@@ -44,8 +44,8 @@ import { Allocator } from './allocator.ts';
 import { Areas } from './areas.ts';
 import { type Block, BlockCache } from './block-cache.ts';
 import { blockProblem } from './block-check.ts';
-import { ConsistencyPoint, HASH_BATCH } from './consistency-point.ts';
-import { Core, type CoreEnv, type LogPort } from './core.ts';
+import { ConsistencyPoint } from './consistency-point.ts';
+import { Core, type CoreEnv, HASH_BATCH, type LogPort } from './core.ts';
 import { initializeDirectory } from './directory.ts';
 import { loadRequest, modifyRequest } from './effects.ts';
 import { Fetcher } from './fetcher.ts';
@@ -261,7 +261,9 @@ export class FileSystem {
     // On a read-only volume too: replay changes it in memory. Messages are refused by the driver.
     core.image = new Image({ cache, ledger, root, rootPointer, isReadOnly: false });
     core.inodes = new Inodes(core.image, core.kernels);
-    core.scope = { image: core.image, inodes: core.inodes, view: arena.view, u8: arena.u8 };
+    const takeBlock = (vbn: number) => core.reservations.take(vbn);
+    const { image, inodes } = core;
+    core.scope = { image, inodes, view: arena.view, u8: arena.u8, takeBlock };
   }
 
   /** Another image becomes the active one (rollback). */
@@ -468,7 +470,7 @@ export class FileSystem {
     if (this.isQuiet || this.core.isReadOnly || this.core.failure !== undefined) return;
     if (this.#background !== undefined && !this.#background.isSettled) return;
     if (!this.#hasBackgroundWork()) return;
-    this.#background = new Task(this.#runBackground());
+    this.#background = new Task(this.#runBackground(), 'background');
   }
 
   #hasBackgroundWork(): boolean {

@@ -11,6 +11,7 @@ import {
   INODE_UID_OFFSET,
 } from '../../assembly/layout/inode.ts';
 import { BLOCK_SIZE, KIND_DIRECTORY } from '../../assembly/layout/block.ts';
+import { InvariantError } from '../base/assert.ts';
 import { FsError } from '../base/errors.ts';
 import { type Step, Task, wait } from '../base/task.ts';
 import type { Address, Ino } from '../base/units.ts';
@@ -29,6 +30,7 @@ import { type DirectoryEntry as RawEntry, leavesAhead, readEntries } from './dir
 import { isDirectoryMode, xattrBlock } from './effects.ts';
 import { copyOut, loadRead, planCut } from './file-data.ts';
 import type { Access } from './file-node.ts';
+import type { Core } from './core.ts';
 import type { FileSystem } from './file-system.ts';
 import { Handle, handleOf } from './handle.ts';
 import type { Image } from './image.ts';
@@ -68,6 +70,8 @@ import {
   SYMLINK_SIZE_MAX,
   type Target,
 } from './operations.ts';
+import { REFERENCE_SIZE_MIN } from './references.ts';
+import { NO_STRIPES, ReferenceMessage } from './reference-message.ts';
 import { readLink, type Resolved, resolve, resolveExisting, resolveVacant } from './path.ts';
 import {
   CHANGE_ATIME,
@@ -86,6 +90,9 @@ const decoder = new TextDecoder();
 const NOTHING = new Uint8Array(0);
 /** Leaves of a directory fetched at once. */
 const LEAVES_AHEAD = 64;
+/** Files up to this size are written in one message with their creation; larger ones, once there is a
+ *  log, are created first, and their data goes by reference. */
+const WRITE_FILE_MAX = 4 * REFERENCE_SIZE_MIN;
 
 export class ImageOperations implements Operations {
   readonly isReadOnly: boolean;
@@ -106,7 +113,8 @@ export class ImageOperations implements Operations {
     if (image === core.image) return core.scope;
     if (this.#scope?.image !== image) {
       const inodes = new Inodes(image, core.kernels);
-      this.#scope = { image, inodes, view: core.arena.view, u8: core.arena.u8 };
+      const { view, u8 } = core.arena;
+      this.#scope = { image, inodes, view, u8, takeBlock: refuseBlock };
     }
     return this.#scope;
   }
@@ -357,6 +365,14 @@ export class ImageOperations implements Operations {
   }
 
   #writePart(file: OpenFile, data: Uint8Array, position: number): Task<number> {
+    if (isByReference(this.#fs.core, file, data, position)) {
+      return new Task(this.#writeReference(file, data, position));
+    }
+    return this.#writeLogged(file, data, position);
+  }
+
+  /** A write whose data is in the log. */
+  #writeLogged(file: OpenFile, data: Uint8Array, position: number): Task<number> {
     return this.#change(writeDemand(data.length), (scope, access) => {
       const handle = handleOf(this.#fs.core, scope.image, file);
       if (!handle.writable) throw new FsError('EBADF');
@@ -372,7 +388,40 @@ export class ImageOperations implements Operations {
     });
   }
 
+  /** Whole blocks of a large write, straight to their places; see references.ts. */
+  *#writeReference(file: OpenFile, data: Uint8Array, position: number): Step<number> {
+    if (this.isReadOnly) throw new FsError('EROFS');
+    const { core, driver } = this.#fs;
+    const whole = data.length - (data.length % BLOCK_SIZE);
+    const scope = this.#here;
+    const message = new ReferenceMessage(core, scope, {
+      find: (access) => {
+        const handle = handleOf(core, scope.image, file);
+        if (!handle.writable) throw new FsError('EBADF');
+        const at = scope.inodes.address(access, handle.ino, handle.generation);
+        if (position + data.length > FILE_SIZE_MAX) throw new FsError('EFBIG');
+        const isFile = (inodeMode(scope.view, at) & S_IFMT) === S_IFREG;
+        if (!isFile) throw new FsError('EINVAL');
+        return { ino: handle.ino, generation: handle.generation, time: this.#now() };
+      },
+      data: data.subarray(0, whole),
+      position,
+    });
+    try {
+      yield* driver.step(message);
+    } catch (error) {
+      if (error !== NO_STRIPES) throw error;
+      return yield* wait(this.#writeLogged(file, data, position).asIo());
+    }
+    if (whole === data.length) return data.length;
+    const tail = this.#writePart(file, data.subarray(whole), position + whole);
+    return whole + (yield* wait(tail.asIo()));
+  }
+
   writeFile(path: string, data: Uint8Array, options: OpenOptions): Task<void> {
+    if (data.length > WRITE_FILE_MAX && this.#fs.core.log !== undefined) {
+      return new Task(this.#writeLargeFile(path, data, options));
+    }
     if (data.length > MESSAGE_SIZE_MAX) return new Task(this.#writeLargeFile(path, data, options));
     return this.#change(writeFileDemand(data.length), (scope, access) => {
       const resolved = this.#resolveOpen(scope, access, path, options);
@@ -682,6 +731,15 @@ export class ImageOperations implements Operations {
 // biome-ignore lint/correctness/useYield: a Step that fails at once
 function* refuse<T>(code: 'EROFS' | 'ENOENT' | 'ENAMETOOLONG'): Step<T> {
   throw new FsError(code);
+}
+
+function refuseBlock(vbn: number): never {
+  throw new InvariantError(`a snapshot was given block ${vbn}`);
+}
+
+function isByReference(core: Core, file: OpenFile, data: Uint8Array, position: number): boolean {
+  if (core.log === undefined || data.length < REFERENCE_SIZE_MIN) return false;
+  return position % BLOCK_SIZE === 0 && !file.append;
 }
 
 function quietly(action: () => void): void {

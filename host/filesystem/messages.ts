@@ -61,7 +61,7 @@ export class ChangeMessage<T> implements Message<T> {
     for (const request of plan.requests) {
       // What an earlier request of the same message makes cannot be, and need not be, loaded.
       if (request.kind === 'create') fresh = request.ino;
-      else if (request.kind === 'write' && request.ino === fresh) continue;
+      else if ('ino' in request && request.ino === fresh) continue;
       loadRequest(this.#scope, access, request);
     }
   }

@@ -5,6 +5,8 @@
 // A log record's body is one or more requests, applied together or not at all.
 
 import type { Ino, Instant } from '../base/units.ts';
+import { POINTER_SIZE } from '../../assembly/layout/block.ts';
+import { getPointer, type Pointer, setPointer } from '../format/pointer.ts';
 import { RecordReader, type RecordWriter } from '../format/record.ts';
 import { StorageError } from '../base/errors.ts';
 
@@ -33,6 +35,17 @@ export interface WriteRequest {
   readonly position: number;
   readonly time: Instant;
   readonly data: Uint8Array;
+}
+
+/** A large write whose data has its place on disk (ENGINE 20). */
+export interface ReferenceRequest {
+  readonly kind: 'reference';
+  readonly ino: Ino;
+  readonly generation: number;
+  /** First block of the file, and the pointers of it and those that follow. */
+  readonly fbn: number;
+  readonly pointers: readonly Pointer[];
+  readonly time: Instant;
 }
 
 export interface TruncateRequest {
@@ -129,6 +142,7 @@ export interface SnapshotChangeRequest {
 export type FileRequest =
   | CreateRequest
   | WriteRequest
+  | ReferenceRequest
   | TruncateRequest
   | ChangeRequest
   | LinkRequest
@@ -148,6 +162,7 @@ const RENAME = 7;
 const XATTR = 8;
 const SNAPSHOT = 9;
 const SNAPSHOT_CHANGE = 10;
+const REFERENCE = 11;
 
 /** Bytes that a request takes in a record at most, names included, without data, xattr value, target. */
 export const REQUEST_SIZE_MAX = 768;
@@ -173,6 +188,10 @@ function encodeRequest(w: RecordWriter, r: Request): void {
     case 'write':
       // The data follows as a part of its own: see encodeRecord.
       w.u8(WRITE).u64(r.ino).u32(r.generation).u64(r.position).time(r.time).u32(r.data.length);
+      return;
+    case 'reference':
+      w.u8(REFERENCE).u64(r.ino).u32(r.generation).u64(r.fbn).time(r.time);
+      w.bytes(encodePointers(r.pointers));
       return;
     case 'truncate':
       w.u8(TRUNCATE).u64(r.ino).u32(r.generation).u64(r.sizeBytes).time(r.time);
@@ -204,6 +223,23 @@ function encodeRequest(w: RecordWriter, r: Request): void {
       w.u8(r.isDeleted ? 1 : 0);
       return;
   }
+}
+
+function encodePointers(pointers: readonly Pointer[]): Uint8Array {
+  const bytes = new Uint8Array(pointers.length * POINTER_SIZE);
+  const view = new DataView(bytes.buffer);
+  pointers.forEach((pointer, index) => setPointer(view, index * POINTER_SIZE, pointer));
+  return bytes;
+}
+
+function decodePointers(bytes: Uint8Array): Pointer[] {
+  if (bytes.length % POINTER_SIZE !== 0) {
+    throw new StorageError('LOG_DAMAGED', 'a log record has part of a pointer');
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Array.from({ length: bytes.length / POINTER_SIZE }, (_, index) =>
+    getPointer(view, index * POINTER_SIZE),
+  );
 }
 
 /** The requests of a record's body. Throws LOG_DAMAGED, UNSUPPORTED_FEATURE. */
@@ -300,6 +336,15 @@ function decodeOther(kind: number, r: RecordReader): Request {
         victim: r.u64(),
         time: r.time(),
         isVictimOpen: r.u8() !== 0,
+      };
+    case REFERENCE:
+      return {
+        kind: 'reference',
+        ino: r.u64(),
+        generation: r.u32(),
+        fbn: r.u64(),
+        time: r.time(),
+        pointers: decodePointers(r.bytes()),
       };
     case XATTR:
       return {

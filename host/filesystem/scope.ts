@@ -1,6 +1,6 @@
 // What a message works on: an image, and the way to its blocks.
 
-import type { Address, Fbn, Ino } from '../base/units.ts';
+import type { Address, Fbn, Ino, Vbn } from '../base/units.ts';
 import { StorageError } from '../base/errors.ts';
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { inodeSizeBytes, setInodeSizeBytes } from '../format/inode.ts';
@@ -15,6 +15,8 @@ export interface Scope {
   readonly inodes: Inodes;
   readonly view: DataView;
   readonly u8: Uint8Array;
+  /** MODIFY: a block that has its place already is the image's from now on (references.ts). */
+  readonly takeBlock: (vbn: Vbn) => void;
 }
 
 /** A directory's blocks for LOAD (reads by `access`) or, by `changeDirectory`, for MODIFY. */

@@ -106,7 +106,7 @@ export function* openEngine(options: EngineOptions): Step<Engine> {
   fs.core.isRelaxed = options.isRelaxed;
   const log = yield* NvLog.open(nvrams, memory, {
     volumeUuid: uuidBytes(raid.uuid),
-    beforeFlush: () => raid.checkEpoch(),
+    beforeFlush: () => beforeLogFlush(fs, raid),
     onCopyFailed: (copy, error) => {
       logger.warn(`copy ${copy} of the log failed: ${String(error)}`);
       fs.requestCp(true);
@@ -116,6 +116,12 @@ export function* openEngine(options: EngineOptions): Step<Engine> {
   });
   const replayedRecordCount = yield* replayLog(fs, log, { readOnly, logger });
   return { raid, log, fs, replayedRecordCount, warnings };
+}
+
+/** What a record refers to is on the disks before it counts; and the volume is still ours. */
+function* beforeLogFlush(fs: FileSystem, raid: RaidVolume): Step<void> {
+  yield* fs.core.references.settle();
+  yield* raid.checkEpoch();
 }
 
 function* replayLog(
