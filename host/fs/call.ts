@@ -3,10 +3,10 @@
 // turned into a promise or driven to its end in this turn; that is all the difference there is
 // between fs.promises.stat and fs.statSync. A task that is settled already costs no extra turn.
 
-import { FsError, isFsError } from '../base/errors.ts';
 import type { FsErrorCode } from '../base/errors.ts';
-import { Task, wait } from '../base/task.ts';
+import { FsError, isFsError } from '../base/errors.ts';
 import type { Step } from '../base/task.ts';
+import { synchronously, Task, wait } from '../base/task.ts';
 
 /** What an error says about the call. */
 export interface Place {
@@ -106,5 +106,5 @@ export function promised<A extends unknown[], R>(
 export function synchronous<A extends unknown[], R>(
   make: (...args: A) => Call<R>,
 ): (...args: A) => R {
-  return (...args) => toResult(make(...args));
+  return (...args) => toResult(synchronously(() => make(...args)));
 }
