@@ -10,7 +10,6 @@ import {
   INODE_POINTERS,
 } from '../../assembly/layout/inode.ts';
 import {
-  addInodeBlocks,
   inodeBlocks,
   inodeLevel,
   inodeSizeBytes,
@@ -298,8 +297,8 @@ export function cutToZombie(scope: Scope, node: FileNode, plan: CutPlan, zombie:
   moveDirtyBlocks(node, fbn, zombie);
   const inode = node.home.change();
   setInodeSizeBytes(view, inode, size);
-  addInodeBlocks(view, inode, -plan.blocks);
-  addInodeBlocks(view, zombie.home.change(), plan.blocks);
+  node.addBlocks(-plan.blocks);
+  zombie.addBlocks(plan.blocks);
   if (size === 0) view.setUint8(inode + INODE_LEVEL_OFFSET, 0);
   else clearTail(scope, node, size);
 }

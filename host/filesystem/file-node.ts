@@ -21,6 +21,7 @@ import {
 } from '../../assembly/layout/block.ts';
 import {
   INODE_DATA_OFFSET,
+  INODE_FLAG_ZOMBIE,
   INODE_INLINE_SIZE,
   INODE_LEVEL_OFFSET,
   INODE_POINTERS,
@@ -28,7 +29,7 @@ import {
 } from '../../assembly/layout/inode.ts';
 import { assert, InvariantError } from '../base/assert.ts';
 import type { Address, Ino, Vbn } from '../base/units.ts';
-import { addInodeBlocks, inodeLevel, inodePointerAt } from '../format/inode.ts';
+import { addInodeBlocks, inodeFlags, inodeLevel, inodePointerAt } from '../format/inode.ts';
 import {
   clearPointer,
   getPointer,
@@ -61,6 +62,8 @@ export interface InodeHome {
   read(access: Access): Address;
   /** In a dirty block; only in MODIFY. */
   change(): Address;
+  /** MODIFY: the files in the zombie queue have so many blocks more. */
+  addZombieBlocks?(count: number): void;
 }
 
 /** What a tree tells the one who accounts for space. */
@@ -198,7 +201,7 @@ export class FileNode {
   #create(level: number, index: number, keep: boolean): Block {
     const block = this.#cache.createDirty(level, index);
     if (keep) this.#cache.arena.u8.fill(0, block.address, block.address + BLOCK_SIZE);
-    addInodeBlocks(this.#view, this.home.change(), 1);
+    this.addBlocks(1);
     return block;
   }
 
@@ -219,6 +222,14 @@ export class FileNode {
     setPointer(this.#view, this.#slotForChange(block.level, block.index), pointer);
   }
 
+  /** MODIFY: the file has so many blocks more. */
+  addBlocks(count: number): void {
+    const inode = this.home.change();
+    addInodeBlocks(this.#view, inode, count);
+    const isZombie = (inodeFlags(this.#view, inode) & INODE_FLAG_ZOMBIE) !== 0;
+    if (isZombie) this.home.addZombieBlocks?.(count);
+  }
+
   /** MODIFY: adds levels until the tree reaches `fbn`. Inline data becomes block 0. */
   grow(fbn: number): void {
     const wanted = heightFor(fbn);
@@ -236,7 +247,7 @@ export class FileNode {
     u8.fill(0, block.address, block.address + BLOCK_SIZE);
     u8.copyWithin(block.address, data, data + INODE_INLINE_SIZE);
     u8.fill(0, data, data + INODE_INLINE_SIZE);
-    addInodeBlocks(this.#view, inode, 1);
+    this.addBlocks(1);
     this.dirty.set(placeKey(height, 0), block);
   }
 
@@ -271,7 +282,7 @@ export class FileNode {
       this.#ledger.free(getPointerVbn(this.#view, slot));
       clearPointer(this.#view, slot);
     }
-    addInodeBlocks(this.#view, this.home.change(), -1);
+    this.addBlocks(-1);
   }
 
   /** MODIFY: the data block at `index` is replaced by one that has its place already. */
@@ -284,7 +295,7 @@ export class FileNode {
       this.dirty.delete(key);
       this.#cache.dropDirty(dirty);
     } else if (old === 0) {
-      addInodeBlocks(this.#view, this.home.change(), 1);
+      this.addBlocks(1);
     }
     if (old !== 0) this.#ledger.free(old);
     setPointer(this.#view, slot, pointer);
@@ -308,7 +319,7 @@ export class FileNode {
       if (vbn !== 0) this.#ledger.free(vbn);
       count++;
     }
-    addInodeBlocks(this.#view, this.home.change(), -count);
+    this.addBlocks(-count);
     this.cut(1, index);
     return count + 1;
   }

@@ -16,6 +16,7 @@ import {
   IMAGE_ROOT_INODE_FILE_OFFSET,
   IMAGE_ROOT_INODE_LIMIT_OFFSET,
   IMAGE_ROOT_INODE_MAP_OFFSET,
+  IMAGE_ROOT_ZOMBIE_BLOCKS_OFFSET,
 } from '../../assembly/layout/image-root.ts';
 import { INODES_PER_BLOCK, INODES_PER_BLOCK_SHIFT, INODE_SIZE } from '../../assembly/layout/inode.ts';
 import { assert } from '../base/assert.ts';
@@ -23,7 +24,7 @@ import { FsError } from '../base/errors.ts';
 import type { Address, Ino } from '../base/units.ts';
 import { inodeMode } from '../format/inode.ts';
 import type { Pointer } from '../format/pointer.ts';
-import { getU64 } from '../format/words.ts';
+import { getU64, setU64 } from '../format/words.ts';
 import type { Block, BlockCache } from './block-cache.ts';
 import { type Access, FileNode, PRESENT, type SpaceLedger } from './file-node.ts';
 import { S_IFDIR, S_IFMT } from './operations.ts';
@@ -137,6 +138,13 @@ export class Image {
     return block.address + (ino % INODES_PER_BLOCK) * INODE_SIZE;
   }
 
+  /** MODIFY: the files in the zombie queue have so many blocks more. */
+  addZombieBlocks(count: number): void {
+    const at = this.changeRoot().address + IMAGE_ROOT_ZOMBIE_BLOCKS_OFFSET;
+    const { view } = this.cache.arena;
+    setU64(view, at, getU64(view, at) + count);
+  }
+
   /** MODIFY: makes room for an inode's block and its bit in the inode map. */
   growInodes(ino: Ino): void {
     this.inodeFile.grow(ino >>> INODES_PER_BLOCK_SHIFT);
@@ -166,6 +174,7 @@ export class Image {
           return address;
         },
         change: () => this.changeInode(ino),
+        addZombieBlocks: (count) => this.addZombieBlocks(count),
       },
     });
   }

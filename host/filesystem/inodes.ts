@@ -211,11 +211,7 @@ export class Inodes {
     if (tail === 0) this.#setRootField(IMAGE_ROOT_ZOMBIE_HEAD_OFFSET, ino);
     else setU64(view, this.image.changeInode(tail) + INODE_NEXT_OFFSET, ino);
     this.#setRootField(IMAGE_ROOT_ZOMBIE_TAIL_OFFSET, ino);
-    this.addZombieBlocks(inodeBlocks(view, at));
-  }
-
-  addZombieBlocks(count: number): void {
-    this.#setRootField(IMAGE_ROOT_ZOMBIE_BLOCKS_OFFSET, this.zombieBlocks + count);
+    this.image.addZombieBlocks(inodeBlocks(view, at));
   }
 
   /** LOAD for `dequeue`: head and tail. */
@@ -232,7 +228,8 @@ export class Inodes {
     setU64(this.#view, at + INODE_NEXT_OFFSET, 0);
     this.#setRootField(IMAGE_ROOT_ZOMBIE_HEAD_OFFSET, next);
     if (next === 0) this.#setRootField(IMAGE_ROOT_ZOMBIE_TAIL_OFFSET, 0);
-    this.addZombieBlocks(-inodeBlocks(this.#view, at));
+    this.#view.setUint8(at + INODE_FLAGS_OFFSET, 0);
+    this.image.addZombieBlocks(-inodeBlocks(this.#view, at));
     return ino;
   }
 

@@ -4,7 +4,6 @@
 
 import { INODE_LEVEL_OFFSET, INODE_POINTERS } from '../../assembly/layout/inode.ts';
 import { POINTERS_PER_BLOCK } from '../../assembly/layout/block.ts';
-import { assert } from '../base/assert.ts';
 import { type Step, wait } from '../base/task.ts';
 import type { Ino } from '../base/units.ts';
 import { inodeLevel } from '../format/inode.ts';
@@ -114,24 +113,14 @@ class ZombieStep implements Message<Outcome> {
       inodes.freeByWorker(node);
       return 'again';
     }
-    inodes.addZombieBlocks(-this.#cut(node, target));
+    this.#cut(node, target);
     return 'again';
   }
 
-  #cut(node: FileNode, target: { level: number; index: number }): number {
-    if (target.level === 1) return node.cutWithChildren(target.index);
-    if (target.level > 1) {
-      node.cut(target.level, target.index);
-      return 1;
-    }
-    let count = 0;
-    for (let index = 0; index < INODE_POINTERS; index++) {
-      if (firstChild(PRESENT, node, 0, index, 1) < 0) continue;
-      node.cut(0, index);
-      count++;
-    }
-    assert(count > 0, 'a zombie step frees something', node.ino);
-    return count;
+  #cut(node: FileNode, target: { level: number; index: number }): void {
+    if (target.level === 1) node.cutWithChildren(target.index);
+    else if (target.level > 1) node.cut(target.level, target.index);
+    else for (let index = 0; index < INODE_POINTERS; index++) node.cut(0, index);
   }
 }
 
