@@ -57,7 +57,7 @@ interface Holder {
   waiting: (() => void)[];
 }
 
-/** The task that runs a message, once it exists; none where it is part of another's Step. */
+/** The task that runs a message, once it exists. */
 interface Self {
   task: Task<unknown> | undefined;
 }
@@ -87,6 +87,8 @@ export class MessageDriver {
   /** Messages that have begun and are not answered. */
   activeCount = 0;
   waitCount = 0;
+  /** Messages that wait with what they were promised: room of their own, or frames to read into. */
+  readonly #promised = new Set<Self>();
 
   constructor(core: Core, hooks: DriverHooks) {
     this.#core = core;
@@ -102,7 +104,7 @@ export class MessageDriver {
 
   /** As part of another Step. */
   *step<T>(message: Message<T>): Step<T> {
-    return yield* this.#run(message, { task: undefined });
+    return yield* wait(this.run(message).asIo());
   }
 
   *#run<T>(message: Message<T>, self: Self): Step<T> {
@@ -144,6 +146,7 @@ export class MessageDriver {
     if (demand !== undefined) {
       if (core.isReadOnly) throw new FsError('EROFS');
       yield* this.#admit(demand);
+      this.#promised.add(self);
     }
     let sequence = 0;
     let result: T;
@@ -158,6 +161,7 @@ export class MessageDriver {
         isLogged = true;
       }
     } finally {
+      this.#promised.delete(self);
       if (demand !== undefined) this.#release(demand, isLogged);
     }
     if (demand === undefined) return result;
@@ -205,6 +209,7 @@ export class MessageDriver {
     this.waitCount++;
     const frames = message.demand === undefined ? READ_FRAMES : 0;
     yield* this.#admitFrames(frames);
+    this.#promised.add(self);
     try {
       for (;;) {
         core.refuseIfUnusable();
@@ -311,7 +316,7 @@ export class MessageDriver {
         yield* this.#hooks.reclaim();
       }
       if (!isShort && demand.logBytes > 0 && core.log?.isFlushEnough(demand.logBytes) === true) {
-        yield* wait(core.log.waitForFlush(demand.logBytes));
+        yield* wait(this.#flushed(core.log.waitForFlush(demand.logBytes)));
         continue;
       }
       const isSync = yield* wait(this.#roomMayCome(isShort));
@@ -333,10 +338,33 @@ export class MessageDriver {
         return false;
       },
       startSync: () => {
+        this.#finishPromised();
         core.requestCp(isShort)?.driveSync();
         return true;
       },
     };
+  }
+
+  #flushed(flush: Io<void>): Io<void> {
+    return {
+      start: () => flush.start(),
+      startSync: () => {
+        this.#finishPromised();
+        flush.startSync();
+      },
+    };
+  }
+
+  /** For a sync call: no turn will come in which those who hold the room that it lacks go on by
+   *  themselves. */
+  #finishPromised(): void {
+    for (const { task } of [...this.#promised]) {
+      try {
+        task?.driveSync();
+      } catch {
+        // Its own caller is told; here it only had to be over.
+      }
+    }
   }
 
   /** Takes frames, space and log room, all or none. */
