@@ -120,8 +120,8 @@ export class ImageOperations implements Operations {
   }
 
   #read<T>(find: (scope: Scope, access: Access) => T, key?: string): Task<T> {
-    const scope = this.#here;
-    return this.#fs.driver.run(new ReadMessage((access) => find(scope, access), key));
+    // Looked up at each LOAD: a message that waits for a rollback finds another image after it.
+    return this.#fs.driver.run(new ReadMessage((access) => find(this.#here, access), key));
   }
 
   #change<T>(
@@ -136,8 +136,7 @@ export class ImageOperations implements Operations {
     plan: (scope: Scope, access: Access) => Plan<T>,
   ): Step<T> {
     if (this.isReadOnly) throw new FsError('EROFS');
-    const scope = this.#here;
-    const message = new ChangeMessage(scope, demand, (access) => plan(scope, access));
+    const message = new ChangeMessage(() => this.#here, demand, plan);
     return yield* wait(this.#fs.driver.run(message).asIo());
   }
 

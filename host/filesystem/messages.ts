@@ -44,25 +44,33 @@ export interface Plan<T> {
 /** Changes: `plan` runs in LOAD and decides the requests; their own LOADs follow, then their MODIFYs. */
 export class ChangeMessage<T> implements Message<T> {
   readonly demand: Demand;
-  readonly #scope: Scope;
-  readonly #plan: (access: Access) => Plan<T>;
+  /** Asked at each LOAD: a message that waits for a rollback finds another image after it. */
+  readonly #scopeNow: () => Scope;
+  readonly #plan: (scope: Scope, access: Access) => Plan<T>;
+  #scope: Scope | undefined;
   #planned: Plan<T> | undefined;
 
-  constructor(scope: Scope, demand: Demand, plan: (access: Access) => Plan<T>) {
-    this.#scope = scope;
+  constructor(
+    scopeNow: () => Scope,
+    demand: Demand,
+    plan: (scope: Scope, access: Access) => Plan<T>,
+  ) {
+    this.#scopeNow = scopeNow;
     this.demand = demand;
     this.#plan = plan;
   }
 
   load(access: Access): void {
-    const plan = this.#plan(access);
+    const scope = this.#scopeNow();
+    const plan = this.#plan(scope, access);
+    this.#scope = scope;
     this.#planned = plan;
     let fresh = 0;
     for (const request of plan.requests) {
       // What an earlier request of the same message makes cannot be, and need not be, loaded.
       if (request.kind === 'create') fresh = request.ino;
       else if ('ino' in request && request.ino === fresh) continue;
-      loadRequest(this.#scope, access, request);
+      loadRequest(scope, access, request);
     }
   }
   keys(): readonly string[] {
@@ -70,7 +78,7 @@ export class ChangeMessage<T> implements Message<T> {
   }
   modify(): T {
     const plan = this.#planned as Plan<T>;
-    for (const request of plan.requests) modifyRequest(this.#scope, request);
+    for (const request of plan.requests) modifyRequest(this.#scope as Scope, request);
     return plan.finish();
   }
   requests(): readonly FileRequest[] {
