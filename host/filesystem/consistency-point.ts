@@ -236,7 +236,7 @@ export class ConsistencyPoint {
     const time = core.env.clock.now();
     const previous = image.rootPointer;
     const rootVbn = this.#keepsImage ? 0 : this.#placeImage();
-    for (const action of this.#actions) action.freeze(this.#shieldAddress);
+    for (const action of this.#actions) action.freeze(this.#unshield);
     snapshots.change(this.#newSlot());
     const places = this.#placeMaps();
     if (!this.#keepsImage) this.#finishImage(rootVbn, time, places);
@@ -342,6 +342,22 @@ export class ConsistencyPoint {
   #shieldAddress = (mapIndex: number): Address => {
     assert(this.#shields.has(mapIndex), 'the plan loaded the shield', mapIndex);
     return this.#shields.get(mapIndex)?.address ?? 0;
+  };
+
+  #unshield = (mapIndex: number, plane: Address): void => {
+    const { cache, kernels, arena } = this.#core;
+    let shield = this.#shields.get(mapIndex);
+    if (shield === undefined) return;
+    if (shield.state !== 'loading') {
+      // It is a neighbour's plane itself.
+      const copy = cache.startLoad();
+      assert(copy !== undefined, 'the CP has a frame of its own');
+      arena.u8.copyWithin(copy.address, shield.address, shield.address + BLOCK_SIZE);
+      cache.unpin(shield);
+      this.#shields.set(mapIndex, copy);
+      shield = copy;
+    }
+    kernels.planeAndNot(shield.address, shield.address, plane, BLOCK_SIZE);
   };
 
   #freeActive(vbn: Vbn): void {

@@ -4,7 +4,8 @@
 import { InvariantError } from '../base/assert.ts';
 import { FsError, StorageError } from '../base/errors.ts';
 import { type Step, wait } from '../base/task.ts';
-import { IMAGE_ROOT_ACTIVE_MAP_OFFSET } from '../../assembly/layout/image-root.ts';
+import { IMAGE_ROOT_ACTIVE_MAP_OFFSET, IMAGE_ROOT_CP_OFFSET } from '../../assembly/layout/image-root.ts';
+import { getU64 } from '../format/words.ts';
 import { INODE_SIZE } from '../../assembly/layout/inode.ts';
 import { SNAPSHOT_NAME_SIZE_MAX } from '../../assembly/layout/snapshot.ts';
 import type { SnapshotEntry } from '../format/snapshot.ts';
@@ -190,7 +191,8 @@ function addSnapshotOfRoot(core: Core, request: SnapshotRequest): SnapshotEntry 
     holds: 0,
     name: request.name,
     time: request.time,
-    cp: request.cp,
+    // After a rollback the image is an older one than the CP that made it the active one.
+    cp: getU64(arena.view, image.root.address + IMAGE_ROOT_CP_OFFSET),
     blocks: core.maps.activeCount,
     imageRoot: image.rootPointer,
     isDeleted: false,

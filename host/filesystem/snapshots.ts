@@ -26,8 +26,9 @@ export interface SnapshotAction {
   readonly newSlot: number | undefined;
   /** LOAD: reads what it needs, and adds the map blocks that it will change. */
   plan(access: Access, touched: Set<number>): void;
-  /** After the active file system's own frees. */
-  freeze(shieldAddress: (mapIndex: number) => Address): void;
+  /** After the active file system's own frees, but for those of its map blocks. `unshield` takes blocks
+   *  (a plane, at an address) out of what shields those. */
+  freeze(unshield: (mapIndex: number, plane: Address) => void): void;
   imagePlaced(image: PlacedImage): void;
   updateState(state: VolumeState): void;
 }
@@ -144,7 +145,7 @@ export class DeleteSlice implements SnapshotAction {
     return frame;
   }
 
-  freeze(): void {
+  freeze(unshield: (mapIndex: number, plane: Address) => void): void {
     const { maps, arena, cache } = this.#core;
     for (const [index, frame] of this.#candidates) {
       if (frame === undefined) continue;
@@ -160,6 +161,8 @@ export class DeleteSlice implements SnapshotAction {
           bits &= bits - 1;
         }
       }
+      // The active map's own blocks are freed after this: the snapshot must not shield them any more.
+      unshield(index, frame.address);
       cache.abandonLoad(frame);
     }
   }
