@@ -10,7 +10,16 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { skip } from '../runner/skip.ts';
-import { exportsOf, filesBelow, firstProgram, install, output, pack, run } from './steps.ts';
+import {
+  exportsOf,
+  filesBelow,
+  firstProgram,
+  install,
+  output,
+  pack,
+  promisedOutput,
+  run,
+} from './steps.ts';
 import { writeWorkerConfig } from './worker-config.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -43,10 +52,15 @@ function runtimeTest(
   else skip(test, name, why);
 }
 
-function writeProgram(): string {
+/** Runs the README's first program as it stands; it prints what its comments say. */
+function runFirstProgram(command: string, options: readonly string[]): void {
+  const program = firstProgram(readFileSync(join(installed, 'README.md'), 'utf8'));
   const path = join(home, 'program.mjs');
-  writeFileSync(path, firstProgram(readFileSync(join(installed, 'README.md'), 'utf8')));
-  return path;
+  writeFileSync(path, program);
+  rmSync(join(home, 'app.wafer'), { force: true });
+  const promised = promisedOutput(program);
+  assert.ok(promised.length > 0);
+  assert.is(output(run(command, [...options, path], home)), promised);
 }
 
 installedTest('every export leads to a file, and nothing of the house is packed', () => {
@@ -60,14 +74,15 @@ installedTest('every export leads to a file, and nothing of the house is packed'
   assert.ok(leaves.length >= 4);
   for (const leaf of leaves) assert.ok(files.includes(leaf.replace('./', '')), leaf);
   for (const name of ['LICENSE', 'FORMAT.md', 'README.md']) assert.ok(files.includes(name), name);
+  const ofTheHouse = /^(dist\/)?((test|bench)\/|host\/cli\/demo\/)|tsconfig|\.asc$/;
   assert.equal(
-    files.filter((name) => /^(dist\/)?(test|bench)\//.test(name)),
+    files.filter((name) => ofTheHouse.test(name)),
     [],
   );
 });
 
 installedTest('the first program of the README, on Node', () => {
-  output(run(process.execPath, [writeProgram()], home));
+  runFirstProgram(process.execPath, []);
 });
 
 installedTest('wafer --help, on Node', () => {
@@ -87,8 +102,7 @@ installedTest('the portable core in a bare context', () => {
 });
 
 runtimeTest('the first program of the README and wafer --help, on Deno', 'deno', 'deno', (deno) => {
-  rmSync(join(home, 'app.wafer'), { force: true });
-  output(run(deno, ['run', '-A', '--node-modules-dir=manual', writeProgram()], home));
+  runFirstProgram(deno, ['run', '-A', '--node-modules-dir=manual']);
   assert.match(output(run(deno, ['run', '-A', main, '--help'], home)), /create/);
 });
 

@@ -74,6 +74,11 @@ export function firstProgram(readme: string): string {
   return program;
 }
 
+/** What a program says that it prints: its comments "// → text", in order. */
+export function promisedOutput(program: string): string {
+  return [...program.matchAll(/\/\/ → (.*)$/gm)].map(([, text]) => `${text}\n`).join('');
+}
+
 /** All files below `folder` that end in `suffix`, relative to it, with slashes. */
 export function filesBelow(folder: string, suffix: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
