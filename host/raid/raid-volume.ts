@@ -55,7 +55,7 @@ import type { ConfirmPointer } from './reader.ts';
 import { Reader } from './reader.ts';
 import { prepareDisk, rebuildMember } from './rebuild.ts';
 import { ScratchPool, scratchCount } from './scratch.ts';
-import { fetch, readLabelFirst, surveyDisk } from './survey.ts';
+import { readLabelFirst, surveyDisk } from './survey.ts';
 import { Writer } from './writer.ts';
 
 export interface RaidOptions {
@@ -259,15 +259,20 @@ export class RaidVolume implements BlockVolume {
   /** Whether a disk's label names this writer, by the bytes alone: this is asked before each flush
    *  of the log. Anything else is looked at in full. */
   *#isOurLabel(member: MemberDisk): Step<boolean> {
-    const bytes = yield* wait(fetch(member.disk as Disk, 0, 1));
-    if (bytes === undefined) return false;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const bytes = this.#labelBytes ?? new Uint8Array(BLOCK_SIZE);
+    // Taken while it is read into: another flush may ask at the same time.
+    this.#labelBytes = undefined;
+    const failure = yield* wait(member.read(0, [bytes]));
+    if (failure !== undefined) return false;
+    this.#labelBytes = bytes;
+    const view = new DataView(bytes.buffer);
     return (
       view.getUint32(LABEL_MAGIC_OFFSET, true) === LABEL_MAGIC &&
       view.getBigUint64(LABEL_EPOCH_OFFSET, true) === BigInt(this.epoch) &&
       view.getBigUint64(LABEL_WRITER_OFFSET, true) === this.#label.writer
     );
   }
+  #labelBytes: Uint8Array | undefined;
 
   /** Takes a member out, as if it had failed. */
   *failDisk(index: number): Step<void> {
