@@ -244,7 +244,7 @@ export class RaidVolume implements BlockVolume {
     if (this.isReadOnly) return;
     for (const member of this.#core.members) {
       if (!member.isUsable) continue;
-      if (yield* this.#isOurLabel(member)) return;
+      if (yield* wait(this.#isOurLabel(member))) return;
       const label = yield* readLabelFirst(member.disk as Disk, this.#core.hasher.hash);
       if (label === undefined) continue;
       if (label.epoch === this.epoch && label.writer === this.#label.writer) return;
@@ -258,21 +258,36 @@ export class RaidVolume implements BlockVolume {
 
   /** Whether a disk's label names this writer, by the bytes alone: this is asked before each flush
    *  of the log. Anything else is looked at in full. */
-  *#isOurLabel(member: MemberDisk): Step<boolean> {
-    const bytes = this.#labelBytes ?? new Uint8Array(BLOCK_SIZE);
-    // Taken while it is read into: another flush may ask at the same time.
-    this.#labelBytes = undefined;
-    const failure = yield* wait(member.read(0, [bytes]));
-    if (failure !== undefined) return false;
-    this.#labelBytes = bytes;
-    const view = new DataView(bytes.buffer);
+  #isOurLabel(member: MemberDisk): Io<boolean> {
+    return {
+      start: () => {
+        // Taken while it is read into: another flush may ask at the same time.
+        const bytes = this.#labelBytes ?? new Uint8Array(BLOCK_SIZE);
+        this.#labelBytes = undefined;
+        const finish = (failure: Error | undefined) => {
+          const isOurs = failure === undefined && this.#namesUs(bytes);
+          this.#labelBytes = bytes;
+          return isOurs;
+        };
+        const outcome = member.read(0, [bytes]).start();
+        return isPromise(outcome) ? outcome.then(finish) : finish(outcome);
+      },
+      startSync: () => {
+        const bytes = new Uint8Array(BLOCK_SIZE);
+        return member.read(0, [bytes]).startSync() === undefined && this.#namesUs(bytes);
+      },
+    };
+  }
+  #labelBytes: Uint8Array | undefined;
+
+  #namesUs(label: Uint8Array): boolean {
+    const view = new DataView(label.buffer);
     return (
       view.getUint32(LABEL_MAGIC_OFFSET, true) === LABEL_MAGIC &&
       view.getBigUint64(LABEL_EPOCH_OFFSET, true) === BigInt(this.epoch) &&
       view.getBigUint64(LABEL_WRITER_OFFSET, true) === this.#label.writer
     );
   }
-  #labelBytes: Uint8Array | undefined;
 
   /** Takes a member out, as if it had failed. */
   *failDisk(index: number): Step<void> {
