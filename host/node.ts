@@ -6,6 +6,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { StorageError } from './base/errors.ts';
+import { Task } from './base/task.ts';
 import { nodeEnv } from './node/env.ts';
 import { acquireLock } from './node/lock.ts';
 import { createThreadPool } from './node/piscina-pool.ts';
@@ -17,7 +18,7 @@ import {
   pathsOfExisting,
   type VolumePaths,
 } from './node/volume-files.ts';
-import type { Devices } from './volume/engine.ts';
+import { closeDevices, type Devices } from './volume/engine.ts';
 import { type CreateOptions, checkCreate, checkOpen, type OpenOptions } from './volume/options.ts';
 import {
   formatDevices,
@@ -65,7 +66,8 @@ export class Volume extends PortableVolume {
     const { devices, logBlocks, undo } = createFiles(paths, checked);
     try {
       await formatDevices(devices, checked, logBlocks, platform());
-      for (const disk of devices.disks) await disk.close();
+      const { nvram = [] } = devices;
+      await new Task(closeDevices([...devices.disks, nvram].flat())).result();
     } catch (error) {
       undo();
       throw error;

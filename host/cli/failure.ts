@@ -64,6 +64,7 @@ const HINTS: Readonly<Record<string, string>> = {
   EROFS: 'snapshots cannot be changed; change the active file system',
   ENOSPC: 'remove files, or delete snapshots that hold removed ones: `wafer snapshot list`',
   ENOTEMPTY: 'remove it with everything in it: `wafer rm -r`',
+  EBUSY: 'it is in use; a snapshot that is held: `wafer snapshot release`',
   EISDIR: 'it is a directory: use -r, or name a file in it',
   ENOTDIR: 'it is not a directory: check the path',
   EACCES: 'run it as a user who may do this',

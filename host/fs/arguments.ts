@@ -10,8 +10,8 @@ import {
   outOfRange,
   typeErrorWithCode,
 } from './argument-errors.ts';
-import { encode, isEncoding } from './encoding.ts';
 import type { Encoding } from './encoding.ts';
+import { encode, isEncoding } from './encoding.ts';
 
 /** A path: text, its UTF-8 bytes, or a file: URL. Relative ones start at '/'. */
 export type PathLike = string | Uint8Array | URL;
@@ -156,11 +156,7 @@ function viewBytes(data: unknown, name: string): Uint8Array {
   if (ArrayBuffer.isView(data)) {
     return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   }
-  throw invalidType(
-    name,
-    'of type string or an instance of Buffer, TypedArray, or DataView',
-    data,
-  );
+  throw invalidType(name, 'of type string or an instance of Buffer, TypedArray, or DataView', data);
 }
 
 export function checkViews(value: unknown): readonly ArrayBufferView[] {

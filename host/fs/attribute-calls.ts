@@ -3,8 +3,9 @@
 
 import { FsError } from '../base/errors.ts';
 import type { Step } from '../base/task.ts';
-import type { Attributes, AttributeChange } from '../filesystem/operations.ts';
+import type { AttributeChange, Attributes } from '../filesystem/operations.ts';
 import { errorWithCode } from './argument-errors.ts';
+import type { Mode, PathLike, TimeLike, WriteData } from './arguments.ts';
 import {
   absolute,
   bytesOf,
@@ -15,14 +16,13 @@ import {
   checkTime,
   pathText,
 } from './arguments.ts';
-import type { Mode, PathLike, TimeLike, WriteData } from './arguments.ts';
-import { action, at, call, composed } from './call.ts';
 import type { Call, Place } from './call.ts';
+import { action, at, call, composed } from './call.ts';
 import { constants } from './constants.ts';
 import type { FsContext } from './descriptor.ts';
 import { asHostBytes } from './globals.ts';
-import { BigIntStats, Stats, toBigIntStatsFs, toStatsFs } from './stats.ts';
 import type { StatsFs } from './stats.ts';
+import { BigIntStats, Stats, toBigIntStatsFs, toStatsFs } from './stats.ts';
 
 export interface StatOptions {
   readonly bigint?: boolean | undefined;
@@ -190,12 +190,7 @@ function xattrCalls({ operations }: Pick<FsContext, 'operations'>) {
       return call(task, where, asHostBytes);
     },
 
-    setxattr(
-      path: PathLike,
-      name: string,
-      value: WriteData,
-      options?: XattrOptions,
-    ): Call<void> {
+    setxattr(path: PathLike, name: string, value: WriteData, options?: XattrOptions): Call<void> {
       const where = { syscall: 'setxattr', path: pathText(path) };
       const bytes = bytesOf(value, 'utf8', 'value');
       return action(operations.setXattr(target(where, options), name, bytes), where);

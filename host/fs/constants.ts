@@ -2,8 +2,8 @@
 // same everywhere.
 
 import type { OpenOptions } from '../filesystem/operations.ts';
-import { checkInteger } from './arguments.ts';
 import { invalidValue } from './argument-errors.ts';
+import { checkInteger } from './arguments.ts';
 
 export const constants = {
   F_OK: 0,

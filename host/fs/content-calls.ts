@@ -1,10 +1,11 @@
 // Calls on the contents of files: opening, whole files, truncation, copies.
 
-import { FsError } from '../base/errors.ts';
 import type { FsErrorCode } from '../base/errors.ts';
+import { FsError } from '../base/errors.ts';
 import type { Step } from '../base/task.ts';
 import type { Operations } from '../filesystem/operations.ts';
 import { S_IFDIR, S_IFMT } from '../filesystem/operations.ts';
+import type { Mode, PathLike, WriteData } from './arguments.ts';
 import {
   absolute,
   bytesOf,
@@ -15,15 +16,14 @@ import {
   checkOptions,
   pathText,
 } from './arguments.ts';
-import type { Mode, PathLike, WriteData } from './arguments.ts';
-import { action, at, call, composed, toPromise } from './call.ts';
 import type { Call, Place } from './call.ts';
-import { constants, flagBits, openOptions } from './constants.ts';
+import { action, at, call, composed, toPromise } from './call.ts';
 import type { OpenFlags } from './constants.ts';
-import { PIECE_SIZE, readRest, writeAt } from './descriptor.ts';
+import { constants, flagBits, openOptions } from './constants.ts';
 import type { Descriptor, FsContext } from './descriptor.ts';
-import { decode } from './encoding.ts';
+import { PIECE_SIZE, readRest, writeAt } from './descriptor.ts';
 import type { Encoding } from './encoding.ts';
+import { decode } from './encoding.ts';
 import { asHostBytes } from './globals.ts';
 
 export interface ReadFileOptions {
@@ -70,10 +70,7 @@ export function contentCalls(context: FsContext) {
       return composed(openSteps(context, text, bits, checkMode(mode, 'mode', FILE_MODE)));
     },
 
-    readFile(
-      path: PathLike,
-      options?: ReadFileOptions | string | null,
-    ): Call<string | Uint8Array> {
+    readFile(path: PathLike, options?: ReadFileOptions | string | null): Call<string | Uint8Array> {
       const { encoding, flag, signal } = checkOptions<ReadFileOptions>(options);
       checkAborted(signal);
       const text = pathText(path);
@@ -247,9 +244,7 @@ export async function writeWhole(
 }
 
 /** An iterable of data, as against data itself. */
-export function isIterable(
-  data: unknown,
-): data is Iterable<WriteData> | AsyncIterable<WriteData> {
+export function isIterable(data: unknown): data is Iterable<WriteData> | AsyncIterable<WriteData> {
   if (typeof data !== 'object' || data === null || ArrayBuffer.isView(data)) return false;
   return Symbol.iterator in data || Symbol.asyncIterator in data;
 }

@@ -1,15 +1,15 @@
 // cp: copies a file, a link or (recursive) a tree within the volume, as Node's fs.cp does.
 
 import { FsError, isFsError } from '../base/errors.ts';
-import { wait } from '../base/task.ts';
 import type { Io, Step } from '../base/task.ts';
+import { wait } from '../base/task.ts';
 import type { Attributes, Operations } from '../filesystem/operations.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../filesystem/operations.ts';
 import { invalidType, systemError, typeErrorWithCode } from './argument-errors.ts';
-import { absolute, checkBoolean, checkInteger, checkObject, pathText } from './arguments.ts';
 import type { PathLike } from './arguments.ts';
-import { at, composed } from './call.ts';
+import { absolute, checkBoolean, checkInteger, checkObject, pathText } from './arguments.ts';
 import type { Call } from './call.ts';
+import { at, composed } from './call.ts';
 import { copyFileSteps } from './content-calls.ts';
 import type { FsContext } from './descriptor.ts';
 import { joined, listEntries } from './name-calls.ts';

@@ -7,13 +7,14 @@
 import type { Prng } from '../base/env.ts';
 import { isFsError } from '../base/errors.ts';
 import type { Operations } from '../filesystem/operations.ts';
-import { checkInteger, checkOptions } from './arguments.ts';
 import type { PathLike, WriteData } from './arguments.ts';
-import { attributeCalls, statsMaker } from './attribute-calls.ts';
+import { checkInteger, checkOptions } from './arguments.ts';
 import type { StatOptions } from './attribute-calls.ts';
-import { action, call, promised, synchronous, toResult } from './call.ts';
+import { attributeCalls, statsMaker } from './attribute-calls.ts';
 import type { Call } from './call.ts';
+import { action, call, promised, synchronous, toResult } from './call.ts';
 import { constants } from './constants.ts';
+import type { ReadFileOptions, WriteFileOptions, WriteSource } from './content-calls.ts';
 import {
   checkWriteOptions,
   contentCalls,
@@ -21,13 +22,12 @@ import {
   isIterable,
   writeToDescriptor,
 } from './content-calls.ts';
-import type { ReadFileOptions, WriteFileOptions, WriteSource } from './content-calls.ts';
-import { cp } from './copy.ts';
 import type { CopyOptions } from './copy.ts';
-import { DescriptorTable, readAt, readRest, writeAt } from './descriptor.ts';
+import { cp } from './copy.ts';
 import type { FsContext } from './descriptor.ts';
-import { opendir } from './directory.ts';
+import { DescriptorTable, readAt, readRest, writeAt } from './descriptor.ts';
 import type { OpendirOptions } from './directory.ts';
+import { opendir } from './directory.ts';
 import { FileHandle } from './file-handle.ts';
 import { nameCalls } from './name-calls.ts';
 import { readTransfer, writeTransfer } from './transfer.ts';

@@ -5,10 +5,10 @@
 
 import type { Prng } from '../base/env.ts';
 import { FsError } from '../base/errors.ts';
-import { Task, wait } from '../base/task.ts';
 import type { Step } from '../base/task.ts';
-import { MESSAGE_SIZE_MAX } from '../filesystem/operations.ts';
+import { Task, wait } from '../base/task.ts';
 import type { OpenFile, Operations } from '../filesystem/operations.ts';
+import { MESSAGE_SIZE_MAX } from '../filesystem/operations.ts';
 import { errorWithCode } from './argument-errors.ts';
 import { at } from './call.ts';
 import { viewOf } from './transfer.ts';

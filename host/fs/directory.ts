@@ -4,14 +4,14 @@
 import type { Step } from '../base/task.ts';
 import type { DirectoryCursor, OpenFile } from '../filesystem/operations.ts';
 import { errorWithCode } from './argument-errors.ts';
-import { absolute, checkInteger, checkOptions, pathText } from './arguments.ts';
 import type { EncodingOption, PathLike } from './arguments.ts';
-import { action, at, composed, toPromise, toResult } from './call.ts';
+import { absolute, checkInteger, checkOptions, pathText } from './arguments.ts';
 import type { Call } from './call.ts';
+import { action, at, composed, toPromise, toResult } from './call.ts';
 import type { FsContext } from './descriptor.ts';
 import { Dirent } from './dirent.ts';
-import { joined, namedIn } from './name-calls.ts';
 import type { Name } from './name-calls.ts';
+import { joined, namedIn } from './name-calls.ts';
 
 export interface OpendirOptions {
   readonly encoding?: EncodingOption | undefined;
@@ -162,10 +162,6 @@ export function opendir(
   return composed(opendirSteps(context, text, checked));
 }
 
-function* opendirSteps(
-  context: FsContext,
-  path: string,
-  options: OpendirOptions,
-): Step<Dir<Name>> {
+function* opendirSteps(context: FsContext, path: string, options: OpendirOptions): Step<Dir<Name>> {
   return new Dir<Name>(context, path, yield* openDirectory(context, path), options);
 }

@@ -124,9 +124,7 @@ function toBase64(bytes: Uint8Array, alphabet: string, padding: string): string 
   for (let index = 0; index < bytes.length; index += 3) {
     const left = bytes.length - index;
     const word =
-      ((bytes[index] as number) << 16) |
-      ((bytes[index + 1] ?? 0) << 8) |
-      (bytes[index + 2] ?? 0);
+      ((bytes[index] as number) << 16) | ((bytes[index + 1] ?? 0) << 8) | (bytes[index + 2] ?? 0);
     text += alphabet.charAt(word >>> 18) + alphabet.charAt((word >>> 12) & 63);
     text += left > 1 ? alphabet.charAt((word >>> 6) & 63) : padding;
     text += left > 2 ? alphabet.charAt(word & 63) : padding;

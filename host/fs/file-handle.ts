@@ -1,24 +1,24 @@
 // What open gives: Node's FileHandle. Calls begin in the order in which they are made; close waits
 // for those under way, and what comes after it fails as Node's does ("file closed").
 
-import { Task } from '../base/task.ts';
 import type { Step } from '../base/task.ts';
+import { Task } from '../base/task.ts';
 import type { OpenFile } from '../filesystem/operations.ts';
 import { errorWithCode } from './argument-errors.ts';
-import { checkInteger, checkMode, checkOptions, checkTime, checkViews } from './arguments.ts';
 import type { Mode, TimeLike, WriteData } from './arguments.ts';
-import { ownerChange, statsMaker } from './attribute-calls.ts';
+import { checkInteger, checkMode, checkOptions, checkTime, checkViews } from './arguments.ts';
 import type { StatOptions } from './attribute-calls.ts';
-import { action, call, toPromise } from './call.ts';
+import { ownerChange, statsMaker } from './attribute-calls.ts';
 import type { Call } from './call.ts';
-import { decodedBy, writeWhole } from './content-calls.ts';
+import { action, call, toPromise } from './call.ts';
 import type { ReadFileOptions, WriteFileOptions, WriteSource } from './content-calls.ts';
-import { readAt, readRest, readVector, writeAt, writeVector } from './descriptor.ts';
+import { decodedBy, writeWhole } from './content-calls.ts';
 import type { Descriptor, FsContext } from './descriptor.ts';
+import { readAt, readRest, readVector, writeAt, writeVector } from './descriptor.ts';
 import type { Encoding } from './encoding.ts';
 import type { BigIntStats, Stats } from './stats.ts';
-import { positionOf, readTransfer, writeTransfer } from './transfer.ts';
 import type { ReadOptions, WriteOptions } from './transfer.ts';
+import { positionOf, readTransfer, writeTransfer } from './transfer.ts';
 
 const READ = { syscall: 'read' };
 const WRITE = { syscall: 'write' };

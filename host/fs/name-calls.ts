@@ -1,12 +1,13 @@
 // Calls on names: making, removing, renaming, linking, listing.
 
-import { FsError, isFsError } from '../base/errors.ts';
 import type { FsErrorCode } from '../base/errors.ts';
+import { FsError, isFsError } from '../base/errors.ts';
+import { below } from '../base/prng.ts';
 import type { Step, Task } from '../base/task.ts';
 import type { DirectoryCursor, DirectoryEntry, FileKind } from '../filesystem/operations.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, SYMLINKS_MAX } from '../filesystem/operations.ts';
-import { below } from '../base/prng.ts';
 import { systemError } from './argument-errors.ts';
+import type { EncodingOption, Mode, PathLike } from './arguments.ts';
 import {
   absolute,
   checkBoolean,
@@ -16,9 +17,8 @@ import {
   checkOptions,
   pathText,
 } from './arguments.ts';
-import type { EncodingOption, Mode, PathLike } from './arguments.ts';
-import { action, at, call, composed } from './call.ts';
 import type { Call, Place } from './call.ts';
+import { action, at, call, composed } from './call.ts';
 import type { FsContext } from './descriptor.ts';
 import { Dirent } from './dirent.ts';
 import { decode, encode } from './encoding.ts';

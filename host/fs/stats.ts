@@ -2,8 +2,8 @@
 // look at one of them or none.
 
 import type { Instant } from '../base/units.ts';
-import { S_IFMT } from '../filesystem/operations.ts';
 import type { Attributes, StatFs } from '../filesystem/operations.ts';
+import { S_IFMT } from '../filesystem/operations.ts';
 import { constants } from './constants.ts';
 import { dateFromMs } from './globals.ts';
 

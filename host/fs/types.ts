@@ -18,9 +18,7 @@ import type { ReadOptions, WriteOptions } from './transfer.ts';
 type Bytes = Uint8Array;
 /** Options by which text is asked for. */
 type TextOptions<O> = Encoding | (Omit<O, 'encoding'> & { readonly encoding: Encoding });
-type BytesOptions<O> =
-  | 'buffer'
-  | (Omit<O, 'encoding'> & { readonly encoding: 'buffer' });
+type BytesOptions<O> = 'buffer' | (Omit<O, 'encoding'> & { readonly encoding: 'buffer' });
 type NameOptions = Encoding | { readonly encoding?: Encoding | null | undefined } | null;
 type DirectoryOptions = { readonly recursive?: boolean | undefined };
 type PlainStat = StatOptions & { readonly bigint?: false | undefined };
@@ -92,21 +90,12 @@ export interface FsPromises {
   truncate(path: PathLike, length?: number | null): Promise<void>;
   unlink(path: PathLike): Promise<void>;
   utimes(path: PathLike, atime: TimeLike, mtime: TimeLike): Promise<void>;
-  writeFile(
-    file: PathLike | FileHandle,
-    data: WriteSource,
-    options?: WriteSettings,
-  ): Promise<void>;
+  writeFile(file: PathLike | FileHandle, data: WriteSource, options?: WriteSettings): Promise<void>;
 
   /** Several attributes in one call, all or none; of a symbolic link itself. Exact times. */
   setAttributes(path: PathLike, attributes: AttributeOptions): Promise<void>;
   getxattr(path: PathLike, name: string, options?: XattrOptions): Promise<Bytes>;
-  setxattr(
-    path: PathLike,
-    name: string,
-    value: WriteData,
-    options?: XattrOptions,
-  ): Promise<void>;
+  setxattr(path: PathLike, name: string, value: WriteData, options?: XattrOptions): Promise<void>;
   listxattr(path: PathLike, options?: XattrOptions): Promise<string[]>;
   removexattr(path: PathLike, name: string, options?: XattrOptions): Promise<void>;
 }

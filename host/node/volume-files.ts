@@ -142,20 +142,25 @@ export function openFiles(paths: VolumePaths, isReadOnly: boolean): OpenedFiles 
       detail: { path: paths.where },
     });
   }
+  const logFiles = files.filter((name) => LOG_PATTERN.test(name));
+  if (logFiles.length === 0) {
+    throw new StorageError('DISK_MISSING', `${paths.where} has no log file`, {
+      hint: 'bring back the log file that belongs to the disks',
+      detail: { path: paths.where },
+    });
+  }
   const names = new Map<string, string>();
   const disks = diskFiles.map((name) => {
     const path = join(paths.where, name);
     names.set(path, name.replace(DISK_PATTERN, ''));
     return diskOver(openFile(path, isReadOnly), path);
   });
-  const nvram = files
-    .filter((name) => LOG_PATTERN.test(name))
-    .map((name) => {
-      const path = join(paths.where, name);
-      const file = openFile(path, isReadOnly);
-      const sizeBytes = Math.floor(file.sizeBytes() / BLOCK_SIZE) * BLOCK_SIZE;
-      return new FileNvram({ file, offsetBytes: 0, sizeBytes, name: path });
-    });
+  const nvram = logFiles.map((name) => {
+    const path = join(paths.where, name);
+    const file = openFile(path, isReadOnly);
+    const sizeBytes = Math.floor(file.sizeBytes() / BLOCK_SIZE) * BLOCK_SIZE;
+    return new FileNvram({ file, offsetBytes: 0, sizeBytes, name: path });
+  });
   return { devices: { disks, nvram }, names };
 }
 

@@ -235,16 +235,23 @@ function warningsOf(
   disks: readonly (Disk | undefined)[],
 ): string[] {
   const warnings: string[] = [];
+  const told = new Set<DiskSurvey>();
   root.members.forEach(({ state, uuid, group, column }, index) => {
     if (disks[index] !== undefined || state === 'spare') return;
-    const why = state === 'active' ? 'missing' : state;
-    warnings.push(
-      `disk ${uuid} (group ${group}, column ${column}) is ${why}: the volume is degraded`,
-    );
+    const survey = surveys.find(({ label }) => label?.diskUuid === uuid);
+    if (survey !== undefined) told.add(survey);
+    const name = survey?.disk.name ?? `disk ${uuid} (group ${group}, column ${column})`;
+    const isBack = survey !== undefined && state !== 'rebuilding';
+    const absent = state === 'active' ? 'missing' : state;
+    const why = isBack ? 'is stale and is left out' : `is ${absent}`;
+    warnings.push(`${name} ${why}: the volume is degraded`);
   });
-  for (const { disk, label } of surveys) {
+  for (const survey of surveys) {
+    const { disk, label } = survey;
     if (label === undefined) warnings.push(`${disk.name} has no label and is left out`);
-    else if (!disks.includes(disk)) warnings.push(`${disk.name} is stale and is left out`);
+    else if (!disks.includes(disk) && !told.has(survey)) {
+      warnings.push(`${disk.name} is no member of the volume any more: it can be removed`);
+    }
   }
   return warnings;
 }

@@ -46,6 +46,8 @@ export interface EngineOptions {
 export interface Engine {
   readonly raid: RaidVolume;
   readonly log: NvLog | undefined;
+  /** Copies of the log, one undefined where it is missing. */
+  readonly nvrams: readonly (Nvram | undefined)[];
   readonly fs: FileSystem;
   readonly replayedRecordCount: number;
   readonly warnings: readonly string[];
@@ -72,6 +74,8 @@ export function* formatEngine(
   yield* NvLog.format(nvrams, memory, { volumeUuid: uuidBytes(volume.uuid) });
   const scratch = arena.reserve(FILE_SYSTEM_SCRATCH_SIZE);
   yield* FileSystem.format({ volume, arena, kernels, env, frames: arena.seal(), scratch });
+  // A window into a disk was made here, and is in nobody else's hands.
+  if (devices.nvram === undefined) yield* closeDevices(nvrams);
 }
 
 /** Mounts. The devices are the caller's to close if this fails. */
@@ -81,7 +85,7 @@ export function* openEngine(options: EngineOptions): Step<Engine> {
   const { disks } = devices;
   const warnings: string[] = [];
   const logger: Logger = {
-    info: env.logger.info,
+    info: (message, detail) => env.logger.info(message, detail),
     warn: (message, detail) => {
       warnings.push(message);
       env.logger.warn(message, detail);
@@ -97,10 +101,32 @@ export function* openEngine(options: EngineOptions): Step<Engine> {
     degraded,
   });
   const nvrams = nvramsOf(devices, raid.front);
+  try {
+    return yield* mountOn(raid, nvrams, { ...options, env: { ...env, logger }, warnings });
+  } catch (error) {
+    yield* closeDevices(nvrams);
+    throw error;
+  }
+}
+
+function* mountOn(
+  raid: RaidVolume,
+  nvrams: Engine['nvrams'],
+  options: EngineOptions & { readonly warnings: readonly string[] },
+): Step<Engine> {
+  const { instance, env, readOnly, warnings } = options;
+  const { arena, kernels } = instance;
+  const { logger } = env;
   const memory = new LogMemory(arena, kernels);
   const scratch = arena.reserve(FILE_SYSTEM_SCRATCH_SIZE);
-  const parts = { volume: raid, arena, kernels, env: { ...env, logger }, frames: arena.seal(), scratch };
-  const fs = yield* FileSystem.mount(parts);
+  const fs = yield* FileSystem.mount({
+    volume: raid,
+    arena,
+    kernels,
+    env,
+    frames: arena.seal(),
+    scratch,
+  });
   const { fetcher } = fs.core;
   raid.confirmPointer = (vbn, low, high) => fetcher.isStillMeant(vbn, low, high);
   fs.core.isRelaxed = options.isRelaxed;
@@ -115,7 +141,7 @@ export function* openEngine(options: EngineOptions): Step<Engine> {
     onFailed: () => fs.requestCp(true),
   });
   const replayedRecordCount = yield* replayLog(fs, log, { readOnly, logger });
-  return { raid, log, fs, replayedRecordCount, warnings };
+  return { raid, log, nvrams, fs, replayedRecordCount, warnings };
 }
 
 /** What a record refers to is on the disks before it counts; and the volume is still ours. */
@@ -160,6 +186,16 @@ export function* closeEngine(engine: Engine): Step<void> {
     }
   } finally {
     yield* raid.close();
+    yield* closeDevices(engine.nvrams);
+  }
+}
+
+/** Lets go of devices. Closing twice does no harm. */
+export function* closeDevices(
+  devices: readonly (Pick<Disk, 'close'> | undefined)[],
+): Step<void> {
+  for (const device of devices) {
+    yield* wait({ start: () => device?.close(), startSync: () => void device?.close() });
   }
 }
 

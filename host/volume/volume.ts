@@ -6,7 +6,7 @@ import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { VOLUME_FORMAT_VERSION } from '../../assembly/layout/volume-root.ts';
 import { StorageError } from '../base/errors.ts';
 import { platformClock, platformPrng, silentLogger } from '../base/platform.ts';
-import { type Step, Task, wait } from '../base/task.ts';
+import { Task } from '../base/task.ts';
 import type { Instant } from '../base/units.ts';
 import { MemoryDisk } from '../device/memory-disk.ts';
 import { MemoryNvram } from '../device/memory-nvram.ts';
@@ -21,7 +21,7 @@ import type { VolumeFs } from '../fs/types.ts';
 import { InlinePool } from '../kernels/inline-pool.ts';
 import { createKernels, type KernelInstance } from '../kernels/instantiate.ts';
 import { diskBlocksFor } from '../raid/format.ts';
-import { closeEngine, type Devices, type Engine, type EngineEnv, formatEngine, openEngine } from './engine.ts';
+import { closeDevices, closeEngine, type Devices, type Engine, type EngineEnv, formatEngine, openEngine } from './engine.ts';
 import {
   CACHE_SIZE_MIN,
   checkCreate,
@@ -56,6 +56,7 @@ export interface DiskInfo {
 
 export interface VolumeStatus {
   readonly uuid: string;
+  /** 'read-only': it came to be so; not said where it was opened so. */
   readonly state: 'healthy' | 'degraded' | 'read-only' | 'failed';
   readonly formatVersion: number;
   readonly raid: 'none' | 'raid4' | 'dp';
@@ -368,7 +369,9 @@ function statusOf(parts: VolumeParts, disks: readonly DiskInfo[]): VolumeStatus 
 function stateOf({ engine }: VolumeParts): VolumeStatus['state'] {
   if (engine.fs.core.failure !== undefined) return 'failed';
   if (engine.raid.isDegraded) return 'degraded';
-  return engine.raid.isReadOnly ? 'read-only' : 'healthy';
+  // Not because it was opened so: how the volume is does not depend on who looks.
+  const isStuck = engine.fs.core.isReadOnly && !engine.raid.isReadOnly;
+  return isStuck ? 'read-only' : 'healthy';
 }
 
 // Making parts, here and in host/node.ts.
@@ -426,15 +429,10 @@ export async function mountDevices(
     const { names = [], onClosed = () => {} } = platform;
     return { engine, instance, env, names, onClosed };
   } catch (error) {
-    await new Task(closeDisks(devices)).result();
+    const { nvram = [] } = devices;
+    await new Task(closeDevices([...devices.disks, nvram].flat())).result();
     await env.pool.close();
     throw error;
-  }
-}
-
-function* closeDisks(devices: Devices): Step<void> {
-  for (const disk of devices.disks) {
-    yield* wait({ start: () => disk.close(), startSync: () => {} });
   }
 }
 

@@ -5,56 +5,18 @@
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pc from 'picocolors';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
 import { InterruptedError } from '../../host/cli/failure.ts';
-import { run } from '../../host/cli/program.ts';
 import { changeFake, fakeEngine } from './fake-volume.ts';
+import type { Case } from './verbs.ts';
+import { CASES, checkLines, DISK, matches } from './verbs.ts';
+import type { Ran, Setup } from './wafer.ts';
+import { photograph, runWafer } from './wafer.ts';
 
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly lines: Record<string, unknown>[];
-}
-
-interface Setup {
-  readonly signal?: AbortSignal;
-  readonly isTTY?: boolean;
-  readonly color?: boolean;
-}
-
-async function wafer(argv: readonly string[], setup: Setup = {}): Promise<Ran> {
-  const written = { stdout: '', stderr: '' };
-  const stream = (name: 'stdout' | 'stderr') => ({
-    isTTY: setup.isTTY ?? false,
-    write: (data: string | Uint8Array) => {
-      written[name] += typeof data === 'string' ? data : Buffer.from(data).toString('latin1');
-      return true;
-    },
-    once: () => undefined,
-  });
-  let time = 0;
-  const world = {
-    stdout: stream('stdout'),
-    stderr: stream('stderr'),
-    colors: pc.createColors(setup.color ?? false),
-    signal: setup.signal ?? new AbortController().signal,
-    isRoot: false,
-    now: () => (time += 1000),
-    engine: async () => fakeEngine(),
-  };
-  const code = await run(argv, world, '1.2.3');
-  const isJson = argv.includes('--json');
-  const lines = isJson
-    ? written.stdout
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line) as Record<string, unknown>)
-    : [];
-  return { code, ...written, lines };
+function wafer(argv: readonly string[], setup?: Setup): Promise<Ran> {
+  return runWafer(async () => fakeEngine(), argv, setup);
 }
 
 /** A volume with some files in it, in a directory that is removed at the end. */
@@ -68,6 +30,7 @@ function withVolume(use: (where: string, directory: string) => Promise<void>) {
       fs.writeFileSync(join(where, 'files/dir/a'), 'alpha');
       fs.symlinkSync('a', join(where, 'files/dir/link'));
       await wafer(['snapshot', 'create', where, 'monday']);
+      fs.writeFileSync(join(directory, 'host'), 'from the host');
       await use(where, directory);
     } finally {
       fs.rmSync(directory, { recursive: true, force: true });
@@ -75,199 +38,28 @@ function withVolume(use: (where: string, directory: string) => Promise<void>) {
   };
 }
 
-// Schemas: "key:type", types as typeof has them, "?" for null too, [] for arrays, time and uuid.
-const TYPES: Readonly<Record<string, (value: unknown) => boolean>> = {
-  string: (value) => typeof value === 'string',
-  number: (value) => typeof value === 'number' && Number.isFinite(value),
-  boolean: (value) => typeof value === 'boolean',
-  'string?': (value) => value === null || typeof value === 'string',
-  'number?': (value) => value === null || typeof value === 'number',
-  '[]': (value) => Array.isArray(value),
-  time: (value) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/.test(String(value)),
-  uuid: (value) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(String(value)),
-};
-
-function matches(line: unknown, schema: string): void {
-  const fields = schema.split(' ').map((field) => field.split(':') as [string, string]);
-  const given = line as Record<string, unknown>;
-  const expectedKeys = fields.map(([key]) => key).sort();
-  assert.equal(Object.keys(given).sort(), expectedKeys, JSON.stringify(line));
-  for (const [key, type] of fields) {
-    assert.ok(TYPES[type]?.(given[key]), `${key} is no ${type}: ${JSON.stringify(given[key])}`);
-  }
-}
-
-const DISK =
-  'name:string file:string uuid:uuid role:string state:string sizeBytes:number lengthBytes:number';
-const DRY = 'volume:string dryRun:boolean';
-const COUNTS =
-  'files:number directories:number symlinks:number hardLinks:number bytes:number ' +
-  'holeBytes:number xattrs:number skipped:number failed:number';
-
-interface Case {
-  readonly argv: (where: string, directory: string) => string[];
-  readonly items?: number;
-  readonly item?: string;
-  readonly result: string;
-  readonly code?: number;
-  /** Its dry run must leave every file of the volume as it is. */
-  readonly isChanging?: boolean;
-  readonly before?: (where: string, directory: string) => void;
-}
-
-const CASES: Readonly<Record<string, Case>> = {
-  create: {
-    argv: (where) => ['create', `${where}-2`, '--size', '10GiB', '--disks', '6'],
-    result: 'volume:string uuid:string? raid:string? disks:number sizeBytes:number dryRun:boolean',
-    isChanging: true,
-  },
-  status: {
-    argv: (where) => ['status', where],
-    result:
-      'volume:string uuid:uuid state:string formatVersion:number raid:string createdAt:time ' +
-      'epoch:number consistencyPoint:number sizeBytes:number usedBytes:number ' +
-      'freeBytes:number snapshotBytes:number fileCount:number snapshotCount:number ' +
-      'logSizeBytes:number replayedRecordCount:number disks:[]',
-  },
-  put: {
-    argv: (where, directory) => ['put', join(directory, 'host'), `${where}:/new/`],
-    before: (_where, directory) => fs.writeFileSync(join(directory, 'host'), 'from the host'),
-    result: `${DRY} ms:number ${COUNTS}`,
-    isChanging: true,
-  },
-  get: {
-    argv: (where, directory) => ['get', `${where}@monday:/dir`, join(directory, 'out')],
-    result: `${DRY} ms:number ${COUNTS}`,
-    isChanging: true,
-  },
-  ls: {
-    argv: (where) => ['ls', `${where}:/dir`],
-    items: 3,
-    item:
-      'name:string path:string kind:string ino:number mode:number links:number uid:number ' +
-      'gid:number sizeBytes:number allocatedBytes:number atime:time mtime:time ctime:time ' +
-      'btime:time target:string?',
-    result: 'volume:string entries:number',
-  },
-  cat: {
-    argv: (where) => ['cat', `${where}:/dir/a`],
-    items: 1,
-    item: 'path:string offsetBytes:number base64:string',
-    result: 'volume:string files:number bytes:number',
-  },
-  rm: {
-    argv: (where) => ['rm', '-r', `${where}:/dir`],
-    items: 1,
-    item: 'path:string files:number directories:number',
-    result: `${DRY} files:number directories:number`,
-    isChanging: true,
-  },
-  mkdir: {
-    argv: (where) => ['mkdir', '-p', `${where}:/x/y`],
-    items: 1,
-    item: 'path:string',
-    result: `${DRY} directories:number`,
-    isChanging: true,
-  },
-  'snapshot create': {
-    argv: (where) => ['snapshot', 'create', where, 'tuesday'],
-    result: `${DRY} snapshot:string ms:number`,
-    isChanging: true,
-  },
-  'snapshot list': {
-    argv: (where) => ['snapshot', 'list', where],
-    items: 1,
-    item: 'name:string id:number createdAt:time holds:number sizeBytes:number',
-    result: 'volume:string snapshots:number',
-  },
-  'snapshot hold': {
-    argv: (where) => ['snapshot', 'hold', where, 'monday'],
-    result: `${DRY} snapshot:string ms:number`,
-    isChanging: true,
-  },
-  'snapshot release': {
-    argv: (where) => ['snapshot', 'release', where, 'monday'],
-    result: `${DRY} snapshot:string ms:number`,
-    isChanging: true,
-  },
-  'snapshot delete': {
-    argv: (where) => ['snapshot', 'delete', where, 'monday'],
-    result: `${DRY} snapshot:string ms:number`,
-    isChanging: true,
-  },
-  rollback: {
-    argv: (where) => ['rollback', where, 'monday'],
-    before: (where) => fs.writeFileSync(join(where, 'files/new'), ''),
-    result: `${DRY} snapshot:string ms:number`,
-    isChanging: true,
-  },
-  'disk list': {
-    argv: (where) => ['disk', 'list', where],
-    items: 3,
-    item: DISK,
-    result: 'volume:string disks:number',
-  },
-  'disk fail': {
-    argv: (where) => ['disk', 'fail', where, 'disk-01'],
-    result: `${DRY} disk:string`,
-    isChanging: true,
-  },
-  'disk replace': {
-    argv: (where) => ['disk', 'replace', where, 'disk-01.wafer'],
-    before: (where) =>
-      changeFake(where, (state) => {
-        state.disks = state.disks.map((disk) => ({ ...disk, state: 'failed' }));
-      }),
-    result: `${DRY} disk:string rebuiltBlocks:number`,
-    isChanging: true,
-  },
-  verify: {
-    argv: (where) => ['verify', where],
-    before: (where) =>
-      changeFake(where, (state) => {
-        state.problems = [{ kind: 'leaked-block', message: 'block 7 is used by nothing', vbn: 7 }];
-      }),
-    items: 1,
-    item: 'kind:string message:string vbn:number? ino:number? path:string? snapshot:string?',
-    result:
-      'volume:string problems:number blocks:number inodes:number directories:number ' +
-      'snapshots:number',
-    code: 3,
-  },
-  inspect: {
-    argv: (where) => ['inspect', where],
-    items: 3,
-    item:
-      'structure:string file:string offsetBytes:number vbn:number? ino:number? fields:[] ' +
-      'problems:[]',
-    result: 'where:string structures:number problems:number',
-  },
-};
-
 const json = suite('--json');
 
 for (const [verb, one] of Object.entries(CASES)) {
   json(
     verb,
     withVolume(async (where, directory) => {
-      one.before?.(where, directory);
-      const ran = await wafer([...one.argv(where, directory), '--json']);
-      assert.is(ran.code, one.code ?? 0, ran.stdout + ran.stderr);
-      assert.is(ran.stderr, '');
-      const items = ran.lines.filter((line) => line.type === 'item');
-      assert.is(items.length, one.items ?? 0);
-      for (const item of items) matches(item, `type:string ${one.item}`);
-      const result = ran.lines.at(-1) as Record<string, unknown>;
-      assert.is(result.type, 'result');
-      matches(result, `type:string warnings:[] ${one.result}`);
-      const progress = ran.lines.filter((line) => line.type === 'progress');
-      for (const line of progress) {
-        matches(line, 'type:string what:string done:number total:number unit:string');
-      }
-      assert.is(items.length + progress.length + 1, ran.lines.length);
+      for (const argv of one.before?.(where, directory) ?? []) await wafer(argv);
+      await checkLines(() => wafer([...one.argv(where, directory), '--json']), one);
     }),
   );
 }
+
+json(
+  'verify with problems',
+  withVolume(async (where) => {
+    changeFake(where, (state) => {
+      state.problems = [{ kind: 'leaked-block', message: 'block 7 is used by nothing', vbn: 7 }];
+    });
+    const verify = { ...(CASES.verify as Case), items: 1 };
+    await checkLines(() => wafer(['verify', where, '--json']), verify, 3);
+  }),
+);
 
 json('every verb that the program has is pinned here', async () => {
   const help = await wafer(['--help']);
@@ -302,23 +94,12 @@ json('errors are lines too', async () => {
 
 const dryRun = suite('--dry-run');
 
-/** Everything below, with contents: what a dry run must leave. */
-function photograph(directory: string): string[] {
-  return fs
-    .readdirSync(directory, { recursive: true, withFileTypes: true })
-    .map((entry) => {
-      const path = join(entry.parentPath, entry.name);
-      return `${path} ${entry.isFile() ? fs.readFileSync(path, 'utf8') : ''}`;
-    })
-    .sort();
-}
-
 for (const [verb, one] of Object.entries(CASES)) {
   if (!one.isChanging) continue;
   dryRun(
     verb,
     withVolume(async (where, directory) => {
-      one.before?.(where, directory);
+      for (const argv of one.before?.(where, directory) ?? []) await wafer(argv);
       const before = photograph(directory);
       const dry = await wafer([...one.argv(where, directory), '--json', '--dry-run']);
       assert.is(dry.code, 0, dry.stdout);

@@ -23,7 +23,7 @@ export function addDisk(program: Command, shell: Shell): void {
   addVolumeVerb(disk, 'replace', 'put a new file in the place of a failed disk, and rebuild it')
     .addArgument(volumeArgument())
     .argument('<disk>', DISK)
-    .argument('[file]', 'the new file (by default the name of the old one)')
+    .argument('[file]', 'the new file (by default one beside the old one)')
     .addOption(dryRunOption())
     .action((where: string, name: string, file: string | undefined, flags: VolumeFlags) =>
       replace(shell, where, { name, file, flags }),

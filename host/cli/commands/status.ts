@@ -42,10 +42,7 @@ function statusText(shell: Shell, where: string, status: VolumeStatus): string {
       `${formatSize(status.usedBytes)} used of ${formatSize(status.sizeBytes)}` +
         ` (${percent.toFixed(1)} %), ${formatSize(status.freeBytes)} free`,
     ],
-    [
-      'snapshots',
-      `${formatCount(status.snapshotCount)}, holding ${formatSize(status.snapshotBytes)} alone`,
-    ],
+    ['snapshots', snapshotsText(status)],
     ['files', formatCount(status.fileCount)],
     [
       'log',
@@ -60,4 +57,10 @@ function statusText(shell: Shell, where: string, status: VolumeStatus): string {
   return [bold(where), ...lines, ...status.disks.map((disk) => `  ${diskText(shell, disk)}`)].join(
     '\n',
   );
+}
+
+/** Without snapshots, what is held beside the files is the volume's own. */
+function snapshotsText({ snapshotCount, snapshotBytes }: VolumeStatus): string {
+  if (snapshotCount === 0) return 'none';
+  return `${formatCount(snapshotCount)}, holding ${formatSize(snapshotBytes)} alone`;
 }
