@@ -26,7 +26,7 @@ import { assert } from '../base/assert.ts';
 import type { Clock, Logger, Prng, ThreadPool } from '../base/env.ts';
 import { StorageError } from '../base/errors.ts';
 import type { Io, Step, Task } from '../base/task.ts';
-import { all, wait } from '../base/task.ts';
+import { all, isPromise, wait } from '../base/task.ts';
 import type { Instant, Vbn } from '../base/units.ts';
 import type {
   BlockRead,
