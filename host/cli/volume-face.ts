@@ -136,6 +136,7 @@ export interface VolumeStatus {
   readonly freeBytes: number;
   /** The part of used that only snapshots hold. */
   readonly snapshotBytes: number;
+  /** Files, directories (the root too) and symbolic links. */
   readonly fileCount: number;
   readonly snapshotCount: number;
   readonly logSizeBytes: number;

@@ -71,6 +71,7 @@ export interface VolumeStatus {
   readonly freeBytes: number;
   /** The part of used that only snapshots (and volume files) hold. */
   readonly snapshotBytes: number;
+  /** Files, directories (the root too) and symbolic links. */
   readonly fileCount: number;
   readonly snapshotCount: number;
   readonly logSizeBytes: number;

@@ -19,6 +19,7 @@ export interface Setup {
   readonly signal?: AbortSignal;
   readonly isTTY?: boolean;
   readonly color?: boolean;
+  readonly isRoot?: boolean;
 }
 
 /** Runs one invocation on `engine`. */
@@ -42,7 +43,7 @@ export async function runWafer(
     stderr: stream('stderr'),
     colors: pc.createColors(setup.color ?? false),
     signal: setup.signal ?? new AbortController().signal,
-    isRoot: false,
+    isRoot: setup.isRoot ?? false,
     now: () => (time += 1000),
     engine,
   };
