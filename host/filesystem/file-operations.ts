@@ -1,0 +1,312 @@
+// Operations on open files and whole files: opening, reading, writing, cutting.
+
+import { BLOCK_SIZE, KIND_DIRECTORY } from '../../assembly/layout/block.ts';
+import {
+  DIRECTORY_KIND_DIRECTORY,
+  DIRECTORY_KIND_SYMLINK,
+} from '../../assembly/layout/directory.ts';
+import { FsError } from '../base/errors.ts';
+import { type Step, Task, wait } from '../base/task.ts';
+import type { Ino } from '../base/units.ts';
+import { FILE_SIZE_MAX, inodeGeneration, inodeMode, inodeSizeBytes } from '../format/inode.ts';
+import type { Core } from './core.ts';
+import { isDirectoryMode } from './effects.ts';
+import { copyOut, loadRead } from './file-data.ts';
+import type { Access } from './file-node.ts';
+import { Handle, handleOf } from './handle.ts';
+import { refuse } from './image-access.ts';
+import {
+  CREATE_DEMAND,
+  inoKey,
+  TRUNCATE_DEMAND,
+  writeDemand,
+  writeFileDemand,
+} from './messages.ts';
+import { NameOperations } from './name-operations.ts';
+import {
+  MESSAGE_SIZE_MAX,
+  type OpenFile,
+  type OpenOptions,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  type Target,
+} from './operations.ts';
+import { type Resolved, resolve } from './path.ts';
+import { NO_STRIPES, ReferenceMessage } from './reference-message.ts';
+import { REFERENCE_SIZE_MIN } from './references.ts';
+import type { FileRequest } from './requests.ts';
+import type { Scope } from './scope.ts';
+
+/** Files up to this size are written in one message with their creation; larger ones, once there is a
+ *  log, are created first, and their data goes by reference. */
+const WRITE_FILE_MAX = 4 * REFERENCE_SIZE_MIN;
+
+export abstract class FileOperations extends NameOperations {
+  open(path: string, options: OpenOptions): Task<OpenFile> {
+    if (options.create !== true && options.truncate !== true) {
+      return this.runRead((scope, access) => {
+        const resolved = this.#resolveOpen(scope, access, path, options);
+        if (resolved.ino === 0) throw new FsError('ENOENT');
+        this.#refuseKind(resolved, options);
+        const at = this.inodeOf(scope, access, resolved.ino);
+        return this.#handle(scope, resolved.ino, inodeGeneration(scope.view, at), options);
+      });
+    }
+    if (this.isReadOnly && options.write) return new Task(refuse<OpenFile>('EROFS'));
+    return this.runChange(CREATE_DEMAND, (scope, access) => {
+      const resolved = this.#resolveOpen(scope, access, path, options);
+      const requests = this.#planOpen(scope, access, resolved, options);
+      const created = requests.find((request) => request.kind === 'create');
+      const ino = created?.ino ?? resolved.ino;
+      const generation =
+        created?.generation ?? inodeGeneration(scope.view, this.inodeOf(scope, access, ino));
+      return { requests, finish: () => this.#handle(scope, ino, generation, options) };
+    });
+  }
+
+  #resolveOpen(scope: Scope, access: Access, path: string, options: OpenOptions): Resolved {
+    const follow = options.noFollow !== true && !(options.create === true && options.exclusive);
+    if (options.create === true && path.endsWith('/')) {
+      resolve(scope, access, path, false);
+      throw new FsError('EISDIR');
+    }
+    const resolved = resolve(scope, access, path, follow || path.endsWith('/'));
+    if (options.create === true && resolved.hasSlash) throw new FsError('EISDIR');
+    return resolved;
+  }
+
+  #refuseKind(resolved: Resolved, options: OpenOptions): void {
+    const isDirectory = resolved.kind === DIRECTORY_KIND_DIRECTORY;
+    if (resolved.hasSlash && !isDirectory) throw new FsError('ENOTDIR');
+    if (resolved.kind === DIRECTORY_KIND_SYMLINK) throw new FsError('ELOOP');
+    if (!isDirectory && options.directory === true) throw new FsError('ENOTDIR');
+    if (isDirectory && (options.write || options.truncate === true || options.create === true)) {
+      throw new FsError('EISDIR');
+    }
+    if (this.isReadOnly && options.write) throw new FsError('EROFS');
+  }
+
+  /** What opening changes: the file is made, or cut. */
+  #planOpen(scope: Scope, access: Access, resolved: Resolved, options: OpenOptions): FileRequest[] {
+    if (resolved.ino === 0) {
+      if (options.create !== true) throw new FsError('ENOENT');
+      return [
+        this.planCreate(scope, access, resolved, S_IFREG | ((options.mode ?? 0o666) & 0o7777)),
+      ];
+    }
+    if (options.create === true && options.exclusive === true) throw new FsError('EEXIST');
+    this.#refuseKind(resolved, options);
+    if (options.truncate !== true) return [];
+    return [this.planTruncate(scope, access, resolved.ino, 0)];
+  }
+
+  #handle(scope: Scope, ino: Ino, generation: number, options: OpenOptions): Handle {
+    const kind = options.directory === true ? KIND_DIRECTORY : undefined;
+    const node = scope.image.keptNode(ino, kind);
+    return new Handle(this.fs.core, scope.image, node, generation, options);
+  }
+
+  close(file: OpenFile): Task<void> {
+    return new Task(this.#close(file));
+  }
+
+  *#close(file: OpenFile): Step<void> {
+    if (!(file instanceof Handle)) throw new FsError('EBADF');
+    file.close();
+    this.fs.wakeBackground();
+  }
+
+  read(file: OpenFile, target: Uint8Array, position: number): Task<number> {
+    if (target.length <= MESSAGE_SIZE_MAX) return this.#readPart(file, target, position);
+    return new Task(this.#readParts(file, target, position));
+  }
+
+  *#readParts(file: OpenFile, target: Uint8Array, position: number): Step<number> {
+    let done = 0;
+    while (done < target.length) {
+      const part = target.subarray(done, done + MESSAGE_SIZE_MAX);
+      const count = yield* wait(this.#readPart(file, part, position + done).asIo());
+      done += count;
+      if (count < part.length) break;
+    }
+    return done;
+  }
+
+  #readPart(file: OpenFile, target: Uint8Array, position: number): Task<number> {
+    return this.runRead((scope, access) => {
+      const handle = handleOf(this.fs.core, scope.image, file);
+      if (!handle.readable) throw new FsError('EBADF');
+      const at = scope.inodes.address(access, handle.ino, handle.generation);
+      if (isDirectoryMode(inodeMode(scope.view, at))) throw new FsError('EISDIR');
+      const length = Math.min(target.length, inodeSizeBytes(scope.view, at) - position);
+      if (length <= 0) return 0;
+      loadRead(access, handle.node, position, length);
+      return copyOut(scope, handle.node, target, position);
+    }, inoKey(file.ino));
+  }
+
+  readFile(target: Target): Task<Uint8Array> {
+    return new Task(this.#readFile(target));
+  }
+
+  *#readFile(target: Target): Step<Uint8Array> {
+    const first = yield* wait(this.#readSmall(target).asIo());
+    if (first.bytes !== undefined) return first.bytes;
+    // Too large for one message: through a handle, so that all parts are of the same file.
+    const file =
+      'file' in target
+        ? target.file
+        : yield* wait(this.open(target.path, { read: true, write: false }).asIo());
+    try {
+      const bytes = new Uint8Array(first.size);
+      const count = yield* wait(this.read(file, bytes, 0).asIo());
+      return count === bytes.length ? bytes : bytes.slice(0, count);
+    } finally {
+      if (!('file' in target)) file instanceof Handle && file.close();
+    }
+  }
+
+  /** The bytes of a file of at most one message, else its size. */
+  #readSmall(target: Target): Task<{ bytes: Uint8Array | undefined; size: number }> {
+    return this.runRead((scope, access) => {
+      const ino = this.find(scope, access, target);
+      if ('file' in target && !target.file.readable) throw new FsError('EBADF');
+      const at = this.inodeOf(scope, access, ino);
+      const mode = inodeMode(scope.view, at);
+      if (isDirectoryMode(mode)) throw new FsError('EISDIR');
+      if ((mode & S_IFMT) === S_IFLNK) throw new FsError('ELOOP');
+      const size = inodeSizeBytes(scope.view, at);
+      if (size > MESSAGE_SIZE_MAX) return { bytes: undefined, size };
+      const node = scope.image.node(access, ino);
+      loadRead(access, node, 0, size);
+      const bytes = new Uint8Array(size);
+      copyOut(scope, node, bytes, 0);
+      return { bytes, size };
+    });
+  }
+
+  write(file: OpenFile, data: Uint8Array, position: number): Task<number> {
+    if (data.length <= MESSAGE_SIZE_MAX) return this.#writePart(file, data, position);
+    return new Task(this.#writeParts(file, data, position));
+  }
+
+  *#writeParts(file: OpenFile, data: Uint8Array, position: number): Step<number> {
+    for (let done = 0; done < data.length; done += MESSAGE_SIZE_MAX) {
+      const part = data.subarray(done, done + MESSAGE_SIZE_MAX);
+      yield* wait(this.#writePart(file, part, position + done).asIo());
+    }
+    return data.length;
+  }
+
+  #writePart(file: OpenFile, data: Uint8Array, position: number): Task<number> {
+    if (isByReference(this.fs.core, file, data, position)) {
+      return new Task(this.#writeReference(file, data, position));
+    }
+    return this.#writeLogged(file, data, position);
+  }
+
+  /** A write whose data is in the log. */
+  #writeLogged(file: OpenFile, data: Uint8Array, position: number): Task<number> {
+    return this.runChange(writeDemand(data.length), (scope, access) => {
+      const handle = handleOf(this.fs.core, scope.image, file);
+      if (!handle.writable) throw new FsError('EBADF');
+      const at = scope.inodes.address(access, handle.ino, handle.generation);
+      const where = handle.append ? inodeSizeBytes(scope.view, at) : position;
+      if (where + data.length > FILE_SIZE_MAX) throw new FsError('EFBIG');
+      const { ino, generation } = handle;
+      const requests: FileRequest[] = [];
+      if (data.length > 0) {
+        requests.push({ kind: 'write', ino, generation, position: where, time: this.now(), data });
+      }
+      return { requests, finish: () => data.length };
+    });
+  }
+
+  /** Whole blocks of a large write, straight to their places; see references.ts. */
+  *#writeReference(file: OpenFile, data: Uint8Array, position: number): Step<number> {
+    if (this.isReadOnly) throw new FsError('EROFS');
+    const { core, driver } = this.fs;
+    const whole = data.length - (data.length % BLOCK_SIZE);
+    const scope = this.here;
+    const message = new ReferenceMessage(core, scope, {
+      find: (access) => {
+        const handle = handleOf(core, scope.image, file);
+        if (!handle.writable) throw new FsError('EBADF');
+        const at = scope.inodes.address(access, handle.ino, handle.generation);
+        if (position + data.length > FILE_SIZE_MAX) throw new FsError('EFBIG');
+        const isFile = (inodeMode(scope.view, at) & S_IFMT) === S_IFREG;
+        if (!isFile) throw new FsError('EINVAL');
+        return { ino: handle.ino, generation: handle.generation, time: this.now() };
+      },
+      data: data.subarray(0, whole),
+      position,
+    });
+    try {
+      yield* driver.step(message);
+    } catch (error) {
+      if (error !== NO_STRIPES) throw error;
+      return yield* wait(this.#writeLogged(file, data, position).asIo());
+    }
+    if (whole === data.length) return data.length;
+    const tail = this.#writePart(file, data.subarray(whole), position + whole);
+    return whole + (yield* wait(tail.asIo()));
+  }
+
+  writeFile(path: string, data: Uint8Array, options: OpenOptions): Task<void> {
+    if (data.length > WRITE_FILE_MAX && this.fs.core.log !== undefined) {
+      return new Task(this.#writeLargeFile(path, data, options));
+    }
+    if (data.length > MESSAGE_SIZE_MAX) return new Task(this.#writeLargeFile(path, data, options));
+    return this.runChange(writeFileDemand(data.length), (scope, access) => {
+      const resolved = this.#resolveOpen(scope, access, path, options);
+      const requests = this.#planOpen(scope, access, resolved, options);
+      const [first] = requests;
+      const made = first?.kind === 'create' ? first : undefined;
+      const ino = made?.ino ?? resolved.ino;
+      const at = made === undefined ? this.inodeOf(scope, access, ino) : 0;
+      const generation = made?.generation ?? inodeGeneration(scope.view, at);
+      const isAppend = options.append === true && made === undefined && options.truncate !== true;
+      const position = isAppend ? inodeSizeBytes(scope.view, at) : 0;
+      if (data.length > 0) {
+        requests.push({ kind: 'write', ino, generation, position, time: this.now(), data });
+      }
+      return { requests, finish: () => undefined };
+    });
+  }
+
+  *#writeLargeFile(path: string, data: Uint8Array, options: OpenOptions): Step<void> {
+    const file = (yield* wait(this.open(path, options).asIo())) as Handle;
+    try {
+      yield* wait(this.write(file, data, 0).asIo());
+    } finally {
+      file.close();
+    }
+  }
+
+  truncate(target: Target, sizeBytes: number): Task<void> {
+    return new Task(this.#truncate(target, sizeBytes));
+  }
+
+  *#truncate(target: Target, sizeBytes: number): Step<void> {
+    if (sizeBytes < 0 || !Number.isSafeInteger(sizeBytes)) throw new FsError('EINVAL');
+    // A sparse file with a very large tail is cut in several messages, from its end.
+    for (let isDone = false; !isDone; ) {
+      const cut = this.runChange(TRUNCATE_DEMAND, (scope, access) => {
+        const ino = this.find(scope, access, target);
+        if ('file' in target && !target.file.writable) throw new FsError('EINVAL');
+        const mode = inodeMode(scope.view, this.inodeOf(scope, access, ino));
+        if (isDirectoryMode(mode)) throw new FsError('EISDIR');
+        if ((mode & S_IFMT) === S_IFLNK) throw new FsError('ELOOP');
+        const request = this.planTruncate(scope, access, ino, sizeBytes);
+        return { requests: [request], finish: () => request.sizeBytes === sizeBytes };
+      });
+      isDone = yield* wait(cut.asIo());
+    }
+  }
+}
+
+function isByReference(core: Core, file: OpenFile, data: Uint8Array, position: number): boolean {
+  if (core.log === undefined || data.length < REFERENCE_SIZE_MIN) return false;
+  return position % BLOCK_SIZE === 0 && !file.append;
+}
