@@ -3,7 +3,7 @@
 // workerd. What works in the checkout and not in the archive (a file left out, a wrong export) is
 // lost on all. @timeout 15m
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { skip } from '../runner/skip.ts';
 import {
+  commandsFrom,
   exportsOf,
   filesBelow,
   firstProgram,
@@ -88,6 +89,20 @@ installedTest('the first program of the README, on Node', () => {
 installedTest('wafer --help, on Node', () => {
   const text = output(run(join(home, 'node_modules/.bin/wafer'), ['--help'], home));
   assert.match(text, /create/);
+});
+
+installedTest('the commands of the README, one after the other', () => {
+  const folder = join(work, 'commands');
+  mkdirSync(join(folder, 'src/old'), { recursive: true });
+  writeFileSync(join(folder, 'src/a.ts'), 'const a = 1;\n');
+  const readme = readFileSync(join(installed, 'README.md'), 'utf8');
+  const commands = commandsFrom(readme, 'wafer create');
+  assert.ok(commands.length > 10);
+  for (const [command, ...parameters] of commands) {
+    assert.is(command, 'wafer');
+    output(run(join(home, 'node_modules/.bin/wafer'), parameters, folder));
+  }
+  assert.is(readFileSync(join(folder, 'copy/a.ts'), 'utf8'), 'const a = 1;\n');
 });
 
 installedTest('publint finds nothing', () => {

@@ -79,6 +79,13 @@ export function promisedOutput(program: string): string {
   return [...program.matchAll(/\/\/ → (.*)$/gm)].map(([, text]) => `${text}\n`).join('');
 }
 
+/** The commands of a README's block that begins with `first`, each as words. */
+export function commandsFrom(readme: string, first: string): string[][] {
+  const block = readme.slice(readme.indexOf(`\n${first}`)).split('```')[0] ?? '';
+  const lines = block.split('\n').map((line) => line.replace(/ +#.*$/, ''));
+  return lines.filter((line) => line !== '').map((line) => line.split(' '));
+}
+
 /** All files below `folder` that end in `suffix`, relative to it, with slashes. */
 export function filesBelow(folder: string, suffix: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
