@@ -96,12 +96,17 @@ export class ReferenceWrites {
     for (const task of [...this.#underWay]) yield* wait(task.asIo());
   }
 
-  /** Before a flush of the log: what its records refer to is durable. */
+  /** Whether something was begun that is not durable. */
+  get isUnflushed(): boolean {
+    return this.#isUnflushed;
+  }
+
+  /** What was begun until now becomes durable. */
   *settle(): Step<void> {
     if (!this.#isUnflushed) return;
-    yield* this.written();
     this.#isUnflushed = false;
     try {
+      yield* this.written();
       yield* this.#core.volume.flush();
     } catch (error) {
       this.#isUnflushed = true;

@@ -53,8 +53,8 @@ import { StagingBuffer } from './staging.ts';
 import { Waiters } from './waiters.ts';
 
 export interface LogHooks {
-  /** Runs before each flush is written: the epoch check of ENGINE 10. If it throws, the log
-   *  fails. */
+  /** Runs before each flush is written: the epoch check of ENGINE 10. What has gathered when it
+   *  ends, also what came meanwhile, is flushed in that turn. If it throws, the log fails. */
   readonly beforeFlush?: () => Step<void>;
   /** A copy went out. Called in the middle of things: note it, act later. */
   readonly onCopyFailed?: (copy: number, error: unknown) => void;
@@ -455,10 +455,11 @@ export class NvLog {
   /** One flush: all that has gathered, to all copies. */
   *#flushOnce(): Step<void> {
     this.#checkFailure();
-    if (this.#hooks.beforeFlush !== undefined) yield* this.#hooks.beforeFlush();
     const buffer = this.#gathering;
     const other = buffer === this.#buffers[0] ? this.#buffers[1] : this.#buffers[0];
     yield* wait(this.#whenUnused(other));
+    // Last: nothing may be appended between it and the seal.
+    if (this.#hooks.beforeFlush !== undefined) yield* this.#hooks.beforeFlush();
     if (buffer.recordCount === 0) return this.#assertNothingWanted();
     const half = this.#half;
     const bytes = this.#seal(buffer, half);

@@ -146,8 +146,12 @@ function* mountOn(
 
 /** What a record refers to is on the disks before it counts; and the volume is still ours. */
 function* beforeLogFlush(fs: FileSystem, raid: RaidVolume): Step<void> {
-  yield* fs.core.references.settle();
-  yield* raid.checkEpoch();
+  const { references } = fs.core;
+  // Records go on gathering meanwhile, and will be in the flush too.
+  do {
+    yield* references.settle();
+    yield* raid.checkEpoch();
+  } while (references.isUnflushed);
 }
 
 function* replayLog(

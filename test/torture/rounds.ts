@@ -62,9 +62,9 @@ export async function torture(options: TortureOptions): Promise<TortureFigures> 
     closed: 0,
     snapshotsRead: 0,
   };
-  const { rounds, seed, directory, roundsAVolume = ROUNDS_A_VOLUME } = options;
+  const { rounds, seed, roundsAVolume = ROUNDS_A_VOLUME } = options;
   for (let life = 0; figures.rounds < rounds; life++) {
-    const volume = new Victim(seed, life, mkdtempSync(join(directory, 'life-')), figures);
+    const volume = new Victim(options, life, figures);
     await volume.create();
     for (let round = 0; round < roundsAVolume && figures.rounds < rounds; round++) {
       try {
@@ -92,15 +92,16 @@ class Victim {
   #trees = Array.from({ length: WRITERS }, (_, writer) => new Tree(writer));
   #loseDiskAt: number;
 
-  constructor(seed: number, life: number, directory: string, figures: TortureFigures) {
+  constructor(options: TortureOptions, life: number, figures: TortureFigures) {
+    const { seed, roundsAVolume = ROUNDS_A_VOLUME } = options;
     this.#prng = new SeededPrng(seedOf(seed, life));
     this.raid = life % 2 === 0 ? 'none' : 'raid4';
-    this.#directory = directory;
-    this.#where = join(directory, this.raid === 'none' ? 'app.wafer' : 'tank');
+    this.#directory = mkdtempSync(join(options.directory, 'life-'));
+    this.#where = join(this.#directory, this.raid === 'none' ? 'app.wafer' : 'tank');
     this.#cacheSize = pick(this.#prng, ['8MiB', '16MiB']);
     this.#figures = figures;
     const isLossy = this.raid === 'raid4' && chance(this.#prng, 0.5);
-    this.#loseDiskAt = isLossy ? 1 + below(this.#prng, ROUNDS_A_VOLUME / 2) : -1;
+    this.#loseDiskAt = isLossy ? 1 + below(this.#prng, roundsAVolume / 2) : -1;
   }
 
   async create(): Promise<void> {
@@ -227,17 +228,17 @@ class Victim {
         this.#figures.openUndone++;
         return tree;
       }
-      const more = tree.clone();
-      more.apply(step, true);
-      const difference = treeDifference(more, listing, names);
-      if (difference === undefined) {
-        this.#figures.openDone++;
-        return more;
+      const stages = tree.stages(step);
+      const differences = stages.map((stage) => treeDifference(stage, listing, names));
+      const stage = stages[differences.indexOf(undefined)];
+      if (stage === undefined) {
+        throw new Error(
+          `writer ${writer}: ${without}; and with the open request ${JSON.stringify(step)}: ` +
+            `${differences[0]}`,
+        );
       }
-      const request = JSON.stringify({ ...step, path: 'path' in step ? step.path.slice(0, 40) : '' });
-      throw new Error(
-        `writer ${writer}: ${without}; and with the open request ${request}: ${difference}`,
-      );
+      this.#figures.openDone++;
+      return stage;
     });
     await this.#compareSnapshot(volume);
   }
