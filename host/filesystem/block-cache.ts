@@ -180,9 +180,9 @@ export class BlockCache {
     this.#release(block);
   }
 
-  /** Forgets all clean blocks: for tests. */
+  /** Forgets all clean blocks that nobody needs now: for tests. */
   forgetClean(): void {
-    for (const block of [...this.#clean.values()]) this.#forget(block);
+    for (const block of [...this.#clean.values()]) if (block.pins === 0) this.#forget(block);
   }
 
   #makeDirty(block: Block, level: number, index: number): Block {
