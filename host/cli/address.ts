@@ -1,4 +1,4 @@
-// VOLUME[@name]:/path, as FACE says: the first ":/" after the second character splits (so that a
+// VOLUME[@name]:/path: the first ":/" after the second character splits (so that a
 // drive letter is none), the last "@" before it begins the name of a snapshot or clone. An "@" in a
 // directory on the way to the volume is part of that, since names hold no '/'.
 

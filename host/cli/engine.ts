@@ -12,7 +12,7 @@ export async function loadEngine(): Promise<Engine> {
   };
 }
 
-/** The names that FACE gives them. */
+/** The names that they have in the API. */
 function createOptions(options: CreateOptions) {
   const { sizeBytes, logSizeBytes, ...others } = options;
   return {

@@ -87,7 +87,7 @@ export type RaidKind = 'none' | 'raid4' | 'dp';
 export interface CreateOptions {
   readonly sizeBytes: number;
   readonly disks: number;
-  /** What FACE says by default. */
+  /** By default what the number of disks allows. */
   readonly raid?: RaidKind;
   readonly spares?: number;
   readonly logSizeBytes?: number;
@@ -147,8 +147,8 @@ export interface VolumeStatus {
   readonly warnings: readonly string[];
 }
 
-/** One inconsistency. `kind` is from the list in host/filesystem's verify, such as "leaked-block".
- *  */
+/** One inconsistency. `kind` is from the list in host/filesystem's verify, such as
+ *  "leaked-block". */
 export interface VerifyProblem {
   readonly kind: string;
   readonly message: string;

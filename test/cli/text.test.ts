@@ -89,7 +89,7 @@ times('have nanoseconds, before 1970 too', () => {
 
 const addresses = suite('addresses');
 
-addresses('split as FACE says', () => {
+addresses('split at the first ":/" and the last "@" before it', () => {
   const table: [string, string, string | undefined, string][] = [
     ['tank:/a/b', 'tank', undefined, '/a/b'],
     ['tank@monday:/a', 'tank', 'monday', '/a'],

@@ -9,7 +9,7 @@
 // up to the time between two system calls.
 //
 // Calls in microseconds (open, fstat, small reads and writes in the page cache) are synchronous: a
-// trip through libuv's threads costs ten times as much (PERFORMANCE, "Storage from Node"). Pieces
+// trip through libuv's threads costs ten times as much. Pieces
 // of 256 KiB and more go through the threads, so that they overlap with the volume's work.
 
 import fs from 'node:fs';
@@ -48,8 +48,8 @@ const writeLater = promisify(fs.write) as (
   position: number,
 ) => Promise<{ bytesWritten: number }>;
 
-/** The host's file system. `procFs: false` leaves /proc out, for systems without (and for tests).
- *  */
+/** The host's file system. `procFs: false` leaves /proc out, for systems without (and for
+ *  tests). */
 export function hostSide(options: { procFs?: boolean } = {}): Side {
   return new HostSide(options.procFs ?? hasProcFs());
 }
