@@ -3,7 +3,7 @@
 //
 //   node dist/bench/log.js [--smoke]
 
-import { closeSync, fdatasync, mkdtempSync, openSync, rmSync, writev } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BLOCK_SIZE } from '../assembly/layout/block.ts';
@@ -17,6 +17,7 @@ import { LogMemory } from '../host/nvlog/log-memory.ts';
 import { NvLog } from '../host/nvlog/nv-log.ts';
 import type { BenchCase, BenchGroup } from './harness.ts';
 import { BENCH_SEED, benchSize, runSuite } from './harness.ts';
+import { openRawLog } from './raw.ts';
 
 const UUID = new Uint8Array(16);
 const ZERO = { low: 0, high: 0 };
@@ -74,34 +75,10 @@ function rootOf(cpNumber: number, lastSequence: number) {
   return { ...words, cpNumber, lastSequence };
 }
 
-/** The same bytes with nothing around them, in a file that was written once too. */
-function openRaw(path: string, sizeBytes: number) {
-  const file = new SharedFile(path, { isNew: true });
-  const nvram = new FileNvram({ file, offsetBytes: 0, sizeBytes });
-  runSync(nvram.prepare());
-  void nvram.close();
-  const fd = openSync(path, 'r+');
-  let position = 0;
-  const commit = (blocks: readonly Uint8Array[]): Promise<void> => {
-    const bytes = blocks.length * BLOCK_SIZE;
-    if (position + bytes > sizeBytes) position = 0;
-    const at = position;
-    position += bytes;
-    return new Promise((resolve, reject) => {
-      writev(fd, blocks, at, (writeError, written) => {
-        if (writeError !== null) return reject(writeError);
-        if (written !== bytes) return reject(new Error(`short write: ${written}`));
-        fdatasync(fd, (error) => (error === null ? resolve() : reject(error)));
-      });
-    });
-  };
-  return { commit, close: () => closeSync(fd) };
-}
-
 function groupOf(inFlight: number, sizeBytes: number): BenchGroup {
   const blocks = newBlocks(inFlight);
   const log = openLog(join(folder, `log-${inFlight}`), sizeBytes);
-  const raw = openRaw(join(folder, `raw-${inFlight}`), sizeBytes);
+  const raw = openRawLog([join(folder, `raw-${inFlight}`)], sizeBytes);
   const writer = async (block: Uint8Array): Promise<void> => {
     for (let round = 0; round < ROUNDS; round++) {
       touch(block);

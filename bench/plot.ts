@@ -1,5 +1,6 @@
 // The picture of a result: a bar for each case, groups one below the other, each on its own scale.
 
+import { formatValue } from './figures.ts';
 import type { BenchReport, BenchRow } from './harness.ts';
 
 const WIDTH = 860;
@@ -18,16 +19,16 @@ export function plotSvg(report: BenchReport): string {
   text(10, `${report.suite}, ${report.commit}: ${report.machine}`, ' font-weight="bold"');
   for (const group of new Set(report.rows.map((row) => row.group))) {
     const rows = report.rows.filter((row) => row.group === group);
-    const fastest = Math.max(...rows.map((row) => row.bytesPerSecond));
+    const largest = Math.max(...rows.map((row) => row.value));
     y += LINE + 8;
     text(10, group, ' font-weight="bold"');
     for (const row of rows) {
       y += LINE;
-      parts.push(bar(row, fastest, y));
+      parts.push(bar(row, largest, y));
       text(20, row.case);
       text(
-        NAME_WIDTH + (BAR_WIDTH * row.bytesPerSecond) / fastest + 8,
-        `${(row.bytesPerSecond / 1e9).toFixed(2)} GB/s, ours is ${row.ratio.toFixed(2)} x`,
+        NAME_WIDTH + (BAR_WIDTH * row.value) / largest + 8,
+        `${formatValue(row.value, row.unit)}, ours is ${row.ratio.toFixed(2)} x`,
       );
     }
   }
@@ -39,8 +40,8 @@ ${parts.join('\n')}
 `;
 }
 
-function bar(row: BenchRow, fastest: number, y: number): string {
-  const width = ((BAR_WIDTH * row.bytesPerSecond) / fastest).toFixed(1);
+function bar(row: BenchRow, largest: number, y: number): string {
+  const width = ((BAR_WIDTH * row.value) / largest).toFixed(1);
   const top = y - BAR_HEIGHT + 4;
   return `<rect x="${NAME_WIDTH}" y="${top}" width="${width}" height="${BAR_HEIGHT}" \
 fill="${COLORS[row.kind]}"/>`;

@@ -39,7 +39,7 @@ test('cases that do not do the same work are refused', async () => {
 });
 
 test('the picture has a bar for each row, and no bare markup', () => {
-  const row = { kind: 'ours', bytesPerSecond: 2e9, ratio: 1, digest: '' } as const;
+  const row = { kind: 'ours', value: 2, unit: 'GB/s', ratio: 1, digest: '' } as const;
   const rows = ['a <b>', 'c'].map((name) => ({ ...row, group: 'g & h', case: name }));
   const report: BenchReport = { suite: 's', machine: 'm', commit: 'c', rows };
   const svg = plotSvg(report);
