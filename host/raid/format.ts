@@ -53,8 +53,8 @@ export interface Formatted {
   readonly blockCount: number;
 }
 
-/** Bounds of the default journal. 4 regions of 32 blocks: a stripe of 16 columns and parity fits.
- *  */
+/** Bounds of the default journal. 4 regions of 32 blocks: a stripe of 16 columns and parity
+ *  fits. */
 const JOURNAL_BLOCKS_MIN = 128;
 const JOURNAL_BLOCKS_MAX = 1024;
 

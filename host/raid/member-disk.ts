@@ -53,8 +53,8 @@ export class WritesInFlight {
     return this.#runs.size === 0;
   }
 
-  /** Waits until one more write is complete. A sync call cannot: only the event loop completes it.
-   *  */
+  /** Waits until one more write is complete. A sync call cannot: only the event loop completes
+   *  it. */
   completion(): Io<void> {
     return {
       start: () => new Promise((resolve) => this.#waiting.push(resolve)),

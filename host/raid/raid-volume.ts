@@ -552,8 +552,8 @@ export class RaidVolume implements BlockVolume {
     };
   }
 
-  /** What ends in the middle leaves stripes that only the journal can mend: the volume has failed.
-   *  */
+  /** What ends in the middle leaves stripes that only the journal can mend: the volume has
+   *  failed. */
   *#orStop(step: Step<void>): Step<void> {
     try {
       yield* step;
