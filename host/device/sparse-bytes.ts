@@ -51,9 +51,12 @@ export class SparseBytes {
     while (done < view.length) {
       const position = offset + done;
       const index = Math.floor(position / CHUNK_SIZE);
-      const start = position - index * CHUNK_SIZE;
-      const count = Math.min(CHUNK_SIZE - start, view.length - done);
-      const chunk = this.#chunk(index);
+      const page = this.#pages.get(Math.floor(index / PAGE_CHUNKS));
+      const chunk = page?.chunks[index % PAGE_CHUNKS];
+      // Of what is not there whole pages are passed over at once: logs are mostly zeros.
+      const size = page === undefined ? CHUNK_SIZE * PAGE_CHUNKS : CHUNK_SIZE;
+      const start = position % size;
+      const count = Math.min(size - start, view.length - done);
       if (chunk === undefined) view.fill(0, done, done + count);
       else view.set(chunk.bytes.subarray(start, start + count), done);
       done += count;
