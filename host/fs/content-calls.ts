@@ -170,8 +170,8 @@ function* readFileSteps(
   return decodedBy(encoding)(bytes);
 }
 
-/** A file that is cut first goes as one operation; everything else is opened, written and closed.
- *  */
+/** A file that is cut first goes as one operation; everything else is opened, written and
+ *  closed. */
 function writePath(
   context: FsContext,
   path: string,

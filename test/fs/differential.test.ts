@@ -24,8 +24,8 @@ function freshFixture(): { root: string; pristine: string } {
   return fixture;
 }
 
-/** Runs the same thing in both worlds, each time on a fresh fixture; gives the difference, if any.
- *  */
+/** Runs the same thing in both worlds, each time on a fresh fixture; gives the difference, if
+ *  any. */
 async function difference(what: string, run: Run): Promise<string[]> {
   const { root, pristine } = freshFixture();
   const at = (name: string) => (name === '' ? '' : `${root}/${name}`);
