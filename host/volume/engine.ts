@@ -1,16 +1,16 @@
 // The engine: where RAID, log and file system meet. Creates and mounts them over devices, in Steps.
 //
-// Mount (ENGINE 9, 10, 18): labels and roots, the writer's claim (a new epoch), the stripe journal, the
-// image root and tables, the log; its records are replayed in memory, and a first CP makes them durable
-// and begins the log anew. A reader does all of it in memory and writes nothing.
+// Mount (ENGINE 9, 10, 18): labels and roots, the writer's claim (a new epoch), the stripe journal,
+// the image root and tables, the log; its records are replayed in memory, and a first CP makes them
+// durable and begins the log anew. A reader does all of it in memory and writes nothing.
 
-import { StorageError } from '../base/errors.ts';
+import { VOLUME_STATE_SIZE } from '../../assembly/layout/volume-state.ts';
 import type { Clock, Logger, Prng, ThreadPool } from '../base/env.ts';
+import { StorageError } from '../base/errors.ts';
 import { type Step, wait } from '../base/task.ts';
 import type { Disk, Nvram } from '../device/device.ts';
 import { FILE_SYSTEM_SCRATCH_SIZE, FileSystem } from '../filesystem/file-system.ts';
 import type { Front } from '../format/label.ts';
-import { VOLUME_STATE_SIZE } from '../../assembly/layout/volume-state.ts';
 import type { KernelInstance } from '../kernels/instantiate.ts';
 import { LogMemory } from '../nvlog/log-memory.ts';
 import { NvLog } from '../nvlog/nv-log.ts';
@@ -68,7 +68,13 @@ export function* formatEngine(
     kernels,
     initialState: new Uint8Array(VOLUME_STATE_SIZE),
   });
-  const volume = yield* RaidVolume.open({ disks: devices.disks, arena, kernels, pool: env.pool, env });
+  const volume = yield* RaidVolume.open({
+    disks: devices.disks,
+    arena,
+    kernels,
+    pool: env.pool,
+    env,
+  });
   const memory = new LogMemory(arena, kernels);
   const nvrams = nvramsOf(devices, volume.front);
   yield* NvLog.format(nvrams, memory, { volumeUuid: uuidBytes(volume.uuid) });
@@ -195,9 +201,7 @@ export function* closeEngine(engine: Engine): Step<void> {
 }
 
 /** Lets go of devices. Closing twice does no harm. */
-export function* closeDevices(
-  devices: readonly (Pick<Disk, 'close'> | undefined)[],
-): Step<void> {
+export function* closeDevices(devices: readonly (Pick<Disk, 'close'> | undefined)[]): Step<void> {
   for (const device of devices) {
     yield* wait({ start: () => device?.close(), startSync: () => void device?.close() });
   }
@@ -216,5 +220,7 @@ function nvramsOf(devices: Devices, front: Front): readonly (Nvram | undefined)[
 
 export function uuidBytes(uuid: string): Uint8Array {
   const hex = uuid.replaceAll('-', '');
-  return Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16));
+  return Uint8Array.from({ length: 16 }, (_, i) =>
+    Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16),
+  );
 }

@@ -1,5 +1,5 @@
-// Options of Volume.create and Volume.open: checked here, once. Unknown ones are INVALID_ARGUMENT, so
-// that a misspelt option never goes unnoticed.
+// Options of Volume.create and Volume.open: checked here, once. Unknown ones are INVALID_ARGUMENT,
+// so that a misspelt option never goes unnoticed.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import type { Clock, Logger, Prng, ThreadPool } from '../base/env.ts';
@@ -14,8 +14,8 @@ export interface VolumeEnv {
   readonly prng?: Prng;
   readonly logger?: Logger;
   readonly pool?: ThreadPool;
-  /** 'wasm' (default), or 'oracle': plain TypeScript instead; or a compiled module, for hosts that do
-   *  not compile at run time. */
+  /** 'wasm' (default), or 'oracle': plain TypeScript instead; or a compiled module, for hosts that
+   *  do not compile at run time. */
   readonly kernels?: 'wasm' | 'oracle' | WebAssembly.Module;
 }
 
@@ -116,7 +116,7 @@ export function checkCreate(options: CreateOptions): CheckedCreate {
   };
 }
 
-/** FACE: one disk `none`, more `raid4`, until double parity is built. */
+/** One disk `none`, more `raid4`, until double parity is built. */
 function raidOption(raid: RaidOption | undefined, diskCount: number): 'none' | 'raid4' {
   const kind = raid ?? (diskCount === 1 ? 'none' : 'raid4');
   if (kind === 'dp') {
@@ -143,7 +143,9 @@ function sizeOption(
 ): number {
   const bytes = value === undefined ? limits.defaultBytes : parseSize(value, name);
   if (bytes < limits.min || bytes > limits.max) {
-    throw invalid(`${name} is ${limits.min} to ${limits.max} bytes, not ${bytes}`, { [name]: bytes });
+    throw invalid(`${name} is ${limits.min} to ${limits.max} bytes, not ${bytes}`, {
+      [name]: bytes,
+    });
   }
   return Math.ceil(bytes / BLOCK_SIZE) * BLOCK_SIZE;
 }

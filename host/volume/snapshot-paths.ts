@@ -1,5 +1,5 @@
-// `/.snapshot/NAME/…`: the snapshots seen from inside the active file system. The name resolves at the
-// root of the volume only, is never listed, and everything below it is read-only (EROFS).
+// `/.snapshot/NAME/…`: the snapshots seen from inside the active file system. The name resolves at
+// the root of the volume only, is never listed, and everything below it is read-only (EROFS).
 
 import { FsError } from '../base/errors.ts';
 import { type Step, Task, wait } from '../base/task.ts';
@@ -34,8 +34,8 @@ export class SnapshotPaths implements Operations {
     this.isReadOnly = active.isReadOnly;
   }
 
-  /** The operations that a path is for, and the path there; the directory /.snapshot itself shows the
-   *  root directory's attributes and is empty. */
+  /** The operations that a path is for, and the path there; the directory /.snapshot itself shows
+   *  the root directory's attributes and is empty. */
   #route(path: string): { operations: Operations; path: string } {
     if (!path.includes('.snapshot')) return { operations: this.#active, path };
     const match = PREFIX.exec(path);
@@ -47,7 +47,9 @@ export class SnapshotPaths implements Operations {
   #target<T>(target: Target, call: (operations: Operations, target: Target) => Task<T>): Task<T> {
     if ('file' in target) return call(this.#owners.get(target.file) ?? this.#active, target);
     if (!target.path.includes('.snapshot')) return call(this.#active, target);
-    return new Task(this.#routed(target.path, (operations, path) => call(operations, { ...target, path })));
+    return new Task(
+      this.#routed(target.path, (operations, path) => call(operations, { ...target, path })),
+    );
   }
 
   *#routed<T>(path: string, call: (operations: Operations, path: string) => Task<T>): Step<T> {

@@ -1,6 +1,7 @@
 // The volume: what a program opens. The one place where the engine's parts meet the face.
 //
-// Portable: over devices that the caller gives. host/node.ts adds paths, file disks, locks and threads.
+// Portable: over devices that the caller gives. host/node.ts adds paths, file disks, locks and
+// threads.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { VOLUME_FORMAT_VERSION } from '../../assembly/layout/volume-root.ts';
@@ -14,21 +15,29 @@ import { ImageOperations } from '../filesystem/image-operations.ts';
 import type { Operations } from '../filesystem/operations.ts';
 import { rollBack } from '../filesystem/rollback.ts';
 import { SnapshotOperations } from '../filesystem/snapshot-operations.ts';
-import { verify, type VerifyReport } from '../filesystem/verify/verify.ts';
+import { type VerifyReport, verify } from '../filesystem/verify/verify.ts';
 import type { SnapshotEntry } from '../format/snapshot.ts';
 import { createFs } from '../fs/create-fs.ts';
 import type { VolumeFs } from '../fs/types.ts';
 import { InlinePool } from '../kernels/inline-pool.ts';
 import { createKernels, type KernelInstance } from '../kernels/instantiate.ts';
 import { diskBlocksFor } from '../raid/format.ts';
-import { closeDevices, closeEngine, type Devices, type Engine, type EngineEnv, formatEngine, openEngine } from './engine.ts';
+import {
+  closeDevices,
+  closeEngine,
+  type Devices,
+  type Engine,
+  type EngineEnv,
+  formatEngine,
+  openEngine,
+} from './engine.ts';
 import {
   CACHE_SIZE_MIN,
-  checkCreate,
-  checkOpen,
   type CheckedCreate,
   type CheckedOpen,
   type CreateOptions,
+  checkCreate,
+  checkOpen,
   type OpenOptions,
 } from './options.ts';
 import { SnapshotPaths } from './snapshot-paths.ts';
@@ -135,7 +144,11 @@ export class Volume {
     this.#parts = parts;
     const { engine, env } = parts;
     this.#snapshotOperations = new SnapshotOperations(engine.fs);
-    const active = new ImageOperations(engine.fs, () => engine.fs.core.image, engine.raid.isReadOnly);
+    const active = new ImageOperations(
+      engine.fs,
+      () => engine.fs.core.image,
+      engine.raid.isReadOnly,
+    );
     const paths = new SnapshotPaths(active, (name) => this.#operationsAt(name));
     this.fs = createFs(paths, { prng: env.prng });
     this.snapshots = new VolumeSnapshots(this.#snapshotOperations);
@@ -173,8 +186,8 @@ export class Volume {
     return new ImageOperations(this.#parts.engine.fs, () => operations.image(id), true);
   }
 
-  /** The active file system becomes what it was at the snapshot; all snapshots stay. Open handles give
-   *  ESTALE. @throws ENOENT. */
+  /** The active file system becomes what it was at the snapshot; all snapshots stay. Open handles
+   *  give ESTALE. @throws ENOENT. */
   async rollback(name: string): Promise<void> {
     const { fs } = this.#parts.engine;
     const { core } = fs;
@@ -313,7 +326,9 @@ export class VolumeDisks {
   /** Number of the member that a command means. @throws INVALID_ARGUMENT. */
   indexOf(disk: string): number {
     const { members } = this.#parts.engine.raid;
-    const index = members.findIndex((member) => this.#nameOf(member.index) === disk || member.uuid === disk);
+    const index = members.findIndex(
+      (member) => this.#nameOf(member.index) === disk || member.uuid === disk,
+    );
     if (index >= 0) return index;
     const names = members.map((member) => this.#nameOf(member.index)).join(', ');
     throw new StorageError('INVALID_ARGUMENT', `the volume has no disk '${disk}'`, {
@@ -391,7 +406,11 @@ function instanceFor(checked: CheckedOpen, arenaBytes: number): KernelInstance {
   return createKernels({ arenaBytes, kernels });
 }
 
-function envFor(checked: CheckedOpen, platform: PlatformParts, instance: KernelInstance): EngineEnv {
+function envFor(
+  checked: CheckedOpen,
+  platform: PlatformParts,
+  instance: KernelInstance,
+): EngineEnv {
   const { env } = checked;
   return {
     clock: env.clock ?? platform.env?.clock ?? platformClock,
@@ -443,8 +462,10 @@ export function memoryDevices(options: CreateOptions = {}): Devices {
   const blockCount = diskBlocksFor({ raid, diskCount, usableBlocks: sizeBytes / BLOCK_SIZE });
   const name = (index: number) => `memory-${index}`;
   return {
-    disks: Array.from({ length: diskCount }, (_, index) => new MemoryDisk({ blockCount, name: name(index) })),
+    disks: Array.from(
+      { length: diskCount },
+      (_, index) => new MemoryDisk({ blockCount, name: name(index) }),
+    ),
     nvram: new MemoryNvram({ sizeBytes: logSizeBytes, name: 'memory-log' }),
   };
 }
-
