@@ -112,11 +112,7 @@ test('counts files, directories and links; data is read once however many snapsh
   const history = new History(4);
   const operations = new ImageOperations(history.fs, () => history.fs.core.image, false);
   const session = new Session(operations);
-  const options = { flags: 0, mode: 0o644 };
-  void options;
   for (const path of ['/d', '/d/e']) session.apply({ op: 'mkdir', path, mode: 0o755 }).driveSync();
-  const open = { read: false, write: true, create: true, exclusive: false, truncate: true, mode: 0o644 };
-  void open;
   session.apply({ op: 'symlink', content: 'target', path: '/d/link' }).driveSync();
   const report = runSync(verify(history.fs));
   expectSound(report, 'small');

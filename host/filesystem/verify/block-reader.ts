@@ -26,8 +26,8 @@ export interface Readers<T> {
   visit(item: T, address: Address): void;
   /** It cannot be had. */
   fail(item: T, error: Error): void;
-  /** The block stays in the cache. */
-  readonly keeps: boolean;
+  /** Whether the block stays in the cache. */
+  keeps(item: T): boolean;
 }
 
 interface Loading<T> {
@@ -103,7 +103,7 @@ export class BlockReader {
         const problem = problems[index];
         if (problem === undefined) readers.visit(item, block.address);
         else readers.fail(item, problem);
-        this.#finish(item.pointer, block, readers.keeps && problem === undefined);
+        this.#finish(item.pointer, block, problem === undefined && readers.keeps(item));
         done++;
       }
     } finally {

@@ -88,7 +88,7 @@ export function checkSpecialInode(
     return undefined;
   }
   const blocksStated = inodeBlocks(view, at);
-  return { ino: 0, name, kind, height, sizeBytes, blocksStated, leaves: 'none' };
+  return { ino: 0, name, kind, height, sizeBytes, blocksStated, leaves: 'none', keepsLeaves: false };
 }
 
 export class ImageCheck {
@@ -150,14 +150,14 @@ export class ImageCheck {
       return false;
     }
     yield* reader.each([{ pointer: { ...this.#pointer, kind: KIND_IMAGE_ROOT } }], {
-      keeps: true,
+      keeps: () => true,
       visit: () => {},
       fail: (_item, failure) => {
         error = failure;
       },
     });
     const root = core.cache.find(vbn, checksumLow, checksumHigh);
-    if (root === undefined) {
+    if (root === undefined || error !== undefined) {
       const why = error?.message ?? 'it holds what cannot be';
       this.#owner.note('bad-block', `the image root: ${why}`, { vbn });
       return false;
@@ -210,9 +210,11 @@ export class ImageCheck {
     const options = { name: 'the inode file', kind: KIND_INODES };
     const file = checkSpecialInode(this.#owner, view, at, options);
     if (file === undefined) return;
-    const walk = new TreeWalk(this.#context, this.#owner, true);
+    const walk = new TreeWalk(this.#context, this.#owner);
     const visitLeaf = (place: Place, address: Address) => this.#visitInodes(place, address);
-    walk.add({ ...file, sizeBytes: Infinity, leaves: 'all', visitLeaf }, view, at, false);
+    // The size of the inode file, too, stays what it was at first.
+    const inodeFile = { ...file, sizeBytes: Infinity, leaves: 'all', keepsLeaves: true } as const;
+    walk.add({ ...inodeFile, visitLeaf }, view, at, false);
     yield* walk.drain(true, () => this.#files.drain(false));
   }
 
@@ -277,8 +279,9 @@ export class ImageCheck {
       height: inodeLevel(view, at),
       sizeBytes,
       blocksStated: inodeBlocks(view, at),
-      // A directory's blocks are read with its names.
-      leaves: isDirectory ? 'none' : 'data',
+      leaves: isDirectory ? 'once' : 'data',
+      // They will be read again, for the names.
+      keepsLeaves: isDirectory,
       visitLeaf: (place, address) => this.#visitData(place, address, sizeBytes),
     };
   }
@@ -296,6 +299,7 @@ export class ImageCheck {
       }
       return;
     }
+    if (file.kind === KIND_DIRECTORY) return;
     const rest = sizeBytes - index * BLOCK_SIZE;
     if (rest <= 0 || rest >= BLOCK_SIZE) return;
     if (isZeroAt(arena.view, address + rest, address + BLOCK_SIZE)) return;

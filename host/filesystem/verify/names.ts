@@ -113,7 +113,7 @@ export class NameCheck {
     }
     const items = [...wanted.values()];
     yield* reader.each(items, {
-      keeps: true,
+      keeps: () => true,
       visit: () => {},
       fail: ({ pointer }, error) => attempt.fail(pointer, error),
     });

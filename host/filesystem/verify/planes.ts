@@ -24,6 +24,8 @@ export interface Comparison {
   /** What a bit that is set and not expected is, and one that is expected and not set. */
   readonly extra: VerifyProblemKind;
   readonly missing: VerifyProblemKind;
+  /** Bits that may be set or not. */
+  readonly optional?: Plane;
   /** `expected` may be short of bits, for damage. */
   readonly isPartial: boolean;
   /** What is counted: "block", "inode". */
@@ -44,7 +46,7 @@ export function* compareMap(
   let count = 0;
   const items = [...map].map(([index, pointer]) => ({ index, pointer }));
   yield* context.reader.each(items, {
-    keeps: false,
+    keeps: () => false,
     visit: ({ index }, address) => {
       const at = address >>> 2;
       for (let word = 0; word < WORDS_PER_PAGE; word++) count += popcount(u32[at + word] as number);
@@ -74,6 +76,7 @@ function comparePage(
 ): void {
   const { name, bitLimit, unit, isPartial } = comparison;
   const page = comparison.expected.page(index);
+  const optional = comparison.optional?.page(index);
   const note = (kind: VerifyProblemKind, first: number, count: number, what: string) => {
     const last = first + count - 1;
     const which = count === 1 ? `${unit} ${first}` : `${unit}s ${first} to ${last}`;
@@ -82,7 +85,7 @@ function comparePage(
   };
   eachRun(
     index,
-    (word) => wordAt(word) & ~(page?.[word] ?? 0),
+    (word) => wordAt(word) & ~(page?.[word] ?? 0) & ~(optional?.[word] ?? 0),
     (first, count) => {
       // A run is for one thing: split where bits stop standing for something.
       for (let at = first; at < first + count; ) {

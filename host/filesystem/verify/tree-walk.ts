@@ -74,9 +74,11 @@ export interface TreeFile {
   /** Blocks beyond it are wrong; Infinity where any may be. */
   readonly sizeBytes: number;
   readonly blocksStated: number;
-  /** What to do with a block of level 0: nothing, read it only where data is to be read (`data`), or
-   *  always. */
-  readonly leaves: 'none' | 'data' | 'all';
+  /** What to do with a block of level 0: nothing; read it where data is to be read, and this one was
+   *  not (data); read it if it was not (once); read it for every image (all). */
+  readonly leaves: 'none' | 'data' | 'once' | 'all';
+  /** They stay in the cache. */
+  readonly keepsLeaves: boolean;
   onLeaf?(place: Place): void;
   visitLeaf?(place: Place, address: Address): void;
 }
@@ -104,14 +106,12 @@ const EXPAND_BATCH = 64;
 export class TreeWalk {
   readonly #context: VerifyContext;
   readonly #owner: Owner;
-  readonly #keepsLeaves: boolean;
   #stack: Place[] = [];
   #leaves: Place[] = [];
 
-  constructor(context: VerifyContext, owner: Owner, keepsLeaves = false) {
+  constructor(context: VerifyContext, owner: Owner) {
     this.#context = context;
     this.#owner = owner;
-    this.#keepsLeaves = keepsLeaves;
   }
 
   /** Takes the pointers of an inode. `drain` does the rest. */
@@ -183,8 +183,9 @@ export class TreeWalk {
       return;
     }
     file.onLeaf?.(place);
-    const isWanted = file.leaves === 'data' ? this.#context.readsData && !isKnown : false;
-    if (isWanted || file.leaves === 'all') this.#leaves.push(place);
+    const { leaves } = file;
+    const isWanted = leaves === 'once' || (leaves === 'data' && this.#context.readsData);
+    if (leaves === 'all' || (isWanted && !isKnown)) this.#leaves.push(place);
   }
 
   #pointerProblem(file: Walking, view: DataView, at: number, level: number): string | undefined {
@@ -211,7 +212,7 @@ export class TreeWalk {
     const { reader, core, walked } = this.#context;
     const batch = this.#stack.splice(-EXPAND_BATCH);
     yield* reader.each(batch, {
-      keeps: true,
+      keeps: () => true,
       visit: (place, address) => {
         const { file, level, index, pointer } = place;
         const isKnown = !walked.add(pointer.vbn);
@@ -247,7 +248,7 @@ export class TreeWalk {
     this.#leaves = [];
     for (let first = 0; first < leaves.length; first += reader.window) {
       yield* reader.each(leaves.slice(first, first + reader.window), {
-        keeps: this.#keepsLeaves,
+        keeps: ({ file, level }) => level === 0 && file.keepsLeaves,
         visit: (place, address) => {
           place.file.visitLeaf?.(place, address);
         },

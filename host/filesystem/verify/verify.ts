@@ -12,7 +12,8 @@
 //   area table, counters
 //
 // The snapshot being deleted counts as gone below its cursor (ENGINE 27): its blocks there may hold
-// something else by now, so its tree is not walked; above the cursor its plane counts.
+// something else by now, so its tree is not walked; above the cursor its plane counts. The plane's own
+// blocks are needed until the end, wherever they lie: below the cursor they may be held or free.
 //
 // Memory: four planes (32 MiB each for 1 TiB in use), some 21 bytes an inode, and an eighth of the
 // cache's frames at a time.
@@ -109,6 +110,8 @@ class VerifyRun {
   readonly #active = new Plane();
   /** What snapshots and volume files hold. */
   readonly #held = new Plane();
+  /** The plane's own blocks of the snapshot being deleted. */
+  readonly #optional = new Plane();
   /** Pages of the active map that could be read. */
   readonly #known = new Set<number>();
   /** Planes could not be read in full: nothing can be called leaked. */
@@ -237,7 +240,7 @@ class VerifyRun {
       owner.note('bad-block', `${what} of the snapshot being deleted: ${error.message}`);
     };
     yield* reader.each([{ pointer: { ...entry.imageRoot, kind: KIND_IMAGE_ROOT } }], {
-      keeps: false,
+      keeps: () => false,
       visit: (_item, address) => {
         const at = address + IMAGE_ROOT_ACTIVE_MAP_OFFSET;
         const options = { name: 'its plane', kind: KIND_MAP };
@@ -249,11 +252,15 @@ class VerifyRun {
     });
     yield* walk.drain(true);
     if (owner.isPartial) this.#isHeldPartial = true;
+    this.#optional.add(entry.imageRoot.vbn);
+    for (const index of owner.reached.pages()) {
+      this.#optional.unite(index, owner.reached.page(index) as Uint32Array, 0);
+    }
     const items = [...map]
       .filter(([index]) => index >= first)
       .map(([index, pointer]) => ({ index, pointer }));
     yield* reader.each(items, {
-      keeps: false,
+      keeps: () => false,
       visit: ({ index }, address) => this.#held.unite(index, u32, address >>> 2),
       fail: (_item, error) => fail('the plane', error),
     });
@@ -284,6 +291,7 @@ class VerifyRun {
       isBit: (vbn) => maps.areas.has(vbn),
       expected: { page },
       pages: pagesOf(volume.vbnLimit),
+      optional: this.#optional,
       extra: 'summary-leaked',
       missing: 'summary-missing',
       isPartial: this.#isHeldPartial || files.owner.isPartial,

@@ -179,7 +179,7 @@ export function* checkAreaTable(
   };
   const items = [...files.areaTable].map(([index, pointer]) => ({ index, pointer }));
   yield* context.reader.each(items, {
-    keeps: false,
+    keeps: () => false,
     visit: ({ index }, address) => {
       isRead.add(index);
       compare(index, (at) => u16[(address >>> 1) + at] as number);
