@@ -14,7 +14,7 @@ export const EXIT = {
 } as const;
 
 export interface Failure {
-  /** A StorageError's or node:fs's; INTERRUPTED; INTERNAL for a bug of waferfs. */
+  /** A StorageError's, or as node:fs has it; INTERRUPTED; INTERNAL for a bug of waferfs. */
   readonly code: string;
   readonly message: string;
   readonly hint: string;

@@ -174,7 +174,7 @@ const SECONDS_MAX = 2 ** 43;
 /** A time as an Instant. Seconds are taken to the microsecond (a double holds no more for our
  *  days), Dates to the millisecond; Instants and bigint nanoseconds are exact. */
 export function checkTime(time: unknown, name = 'time'): Instant {
-  if (typeof time === 'string' && Number(time) === Number(time) && time.trim() !== '') {
+  if (typeof time === 'string' && !Number.isNaN(Number(time)) && time.trim() !== '') {
     return checkTime(Number(time), name);
   }
   if (typeof time === 'number' && Number.isFinite(time)) {

@@ -1,5 +1,5 @@
 // A side over anything shaped as node:fs/promises: a volume, a snapshot, memfs. Nobody else writes
-// to a volume that is open here (to one writer), so names need no protection against being
+// to a volume that is open here (one writer), so names need no protection against being
 // swapped, and a Place is just a path.
 
 import type { Instant } from '../../base/units.ts';
