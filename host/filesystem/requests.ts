@@ -4,11 +4,11 @@
 //
 // A log record's body is one or more requests, applied together or not at all.
 
-import type { Ino, Instant } from '../base/units.ts';
 import { POINTER_SIZE } from '../../assembly/layout/block.ts';
+import { StorageError } from '../base/errors.ts';
+import type { Ino, Instant } from '../base/units.ts';
 import { getPointer, type Pointer, setPointer } from '../format/pointer.ts';
 import { RecordReader, type RecordWriter } from '../format/record.ts';
-import { StorageError } from '../base/errors.ts';
 
 export interface CreateRequest {
   readonly kind: 'create';
@@ -164,7 +164,8 @@ const SNAPSHOT = 9;
 const SNAPSHOT_CHANGE = 10;
 const REFERENCE = 11;
 
-/** Bytes that a request takes in a record at most, names included, without data, xattr value, target. */
+/** Bytes that a request takes in a record at most, names included, without data, xattr value,
+ *  target. */
 export const REQUEST_SIZE_MAX = 768;
 
 const encoder = new TextEncoder();
@@ -205,11 +206,19 @@ function encodeRequest(w: RecordWriter, r: Request): void {
       w.u8(LINK).u64(r.directory).bytes(r.name).u64(r.ino).u32(r.generation).time(r.time);
       return;
     case 'unlink':
-      w.u8(UNLINK).u64(r.directory).bytes(r.name).u64(r.ino).time(r.time).u8(r.isOpen ? 1 : 0);
+      w.u8(UNLINK)
+        .u64(r.directory)
+        .bytes(r.name)
+        .u64(r.ino)
+        .time(r.time)
+        .u8(r.isOpen ? 1 : 0);
       return;
     case 'rename':
       w.u8(RENAME).u64(r.fromDirectory).bytes(r.fromName).u64(r.toDirectory).bytes(r.toName);
-      w.u64(r.ino).u64(r.victim).time(r.time).u8(r.isVictimOpen ? 1 : 0);
+      w.u64(r.ino)
+        .u64(r.victim)
+        .time(r.time)
+        .u8(r.isVictimOpen ? 1 : 0);
       return;
     case 'xattr':
       w.u8(XATTR).u64(r.ino).u32(r.generation).bytes(r.name).bytes(r.value);
@@ -356,6 +365,13 @@ function decodeOther(kind: number, r: RecordReader): Request {
         isRemoval: r.u8() !== 0,
         time: r.time(),
       };
+    default:
+      return decodeSnapshotRequest(kind, r);
+  }
+}
+
+function decodeSnapshotRequest(kind: number, r: RecordReader): Request {
+  switch (kind) {
     case SNAPSHOT:
       return {
         kind: 'snapshot',
