@@ -28,6 +28,15 @@ test('npm scripts that documents name exist', () => {
   }
 });
 
+test('npm scripts run programs that are compiled from sources', () => {
+  const { scripts } = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8'));
+  const programs = Object.values(scripts as Record<string, string>).flatMap((script) =>
+    [...script.matchAll(/node dist\/(\S+)\.js/g)].map(([, program]) => program as string),
+  );
+  assert.ok(programs.length >= 4);
+  for (const program of programs) assert.ok(existsSync(`${ROOT}${program}.ts`), `${program}.ts`);
+});
+
 test('links lead to files, and to headings', () => {
   for (const [name, text] of texts) {
     for (const [, link] of text.matchAll(/\]\(([^)]+)\)/g)) {
