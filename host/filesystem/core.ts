@@ -92,6 +92,15 @@ export class Reservations implements SpaceLedger {
 
 /** Blocks checksummed with one kernel call: bounds the list in the arena. */
 export const HASH_BATCH = 1024;
+/** What a message may use of the space that is kept: nothing, what is for removals, or also what is for
+ *  the work that frees the removed files' and snapshots' blocks. */
+export type Reserve = 'none' | 'removal' | 'release';
+
+/** A part of the volume is kept for removals (ENGINE 14), and a few messages' worth at least. */
+const REMOVAL_SHARE = 64;
+const REMOVAL_KEPT_MIN = 128;
+const RELEASE_KEPT = 48;
+
 /** Share of the frames that dirty blocks may take (ENGINE 13), and that only the CP may use. */
 const DIRTY_SHARE = 1 / 3;
 const CP_SHARE = 1 / 4;
@@ -140,6 +149,8 @@ export class Core {
    *  it to do (`isForced`: also for the sake of what rests). Set by file-system.ts. */
   requestCp!: (isForced?: boolean) => Task<void> | undefined;
 
+  /** Frames or space were given back: messages that wait for some look again. Set by file-system.ts. */
+  noteReleased!: () => void;
   /** Something was modified: a CP comes due. Set by file-system.ts. */
   noteModified!: () => void;
 
@@ -207,6 +218,7 @@ export class Core {
       else this.cache.unpin(block);
     }
     this.#latePins = late;
+    this.noteReleased();
   }
 
   /** Fail stop (ENGINE 11): the volume refuses everything until it is opened again. */
@@ -214,6 +226,7 @@ export class Core {
     if (this.failure !== undefined) return;
     this.failure = error instanceof Error ? error : new Error(String(error));
     this.env.logger.warn('the volume failed', { cause: String(error) });
+    this.noteReleased();
   }
 
   refuseIfUnusable(): void {
@@ -235,11 +248,13 @@ export class Core {
 
   /** Blocks that the next CP can allocate beyond what is dirty, promised, or kept for the maps
    *  (two copies, ENGINE 14) and for removals. May be negative. */
-  blocksAvailable(isRemoval: boolean): number {
+  blocksAvailable(reserve: Reserve): number {
     const { maps, volume } = this;
     const held = maps.activeCount + maps.summaryCount + this.reservations.taken.list.length;
     const free = volume.blockCount - held - maps.restingCount;
-    const kept = 2 * this.mapBlocksMax + (isRemoval ? 0 : Math.ceil(volume.blockCount / 64));
+    const forRemovals = Math.max(REMOVAL_KEPT_MIN, Math.ceil(volume.blockCount / REMOVAL_SHARE));
+    const forRelease = reserve === 'release' ? 0 : RELEASE_KEPT;
+    const kept = 2 * this.mapBlocksMax + forRelease + (reserve === 'none' ? forRemovals : 0);
     return free - this.cache.dirtyCount - this.reservations.blocks - kept;
   }
 

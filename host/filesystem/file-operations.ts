@@ -17,7 +17,6 @@ import { Handle, handleOf } from './handle.ts';
 import { refuse } from './image-access.ts';
 import {
   CREATE_DEMAND,
-  inoKey,
   TRUNCATE_DEMAND,
   writeDemand,
   writeFileDemand,
@@ -143,7 +142,7 @@ export abstract class FileOperations extends NameOperations {
       if (length <= 0) return 0;
       loadRead(access, handle.node, position, length);
       return copyOut(scope, handle.node, target, position);
-    }, inoKey(file.ino));
+    }, { file });
   }
 
   readFile(target: Target): Task<Uint8Array> {
@@ -169,8 +168,8 @@ export abstract class FileOperations extends NameOperations {
 
   /** The bytes of a file of at most one message, else its size. */
   #readSmall(target: Target): Task<{ bytes: Uint8Array | undefined; size: number }> {
-    return this.runRead((scope, access) => {
-      const ino = this.find(scope, access, target);
+    return this.runRead((scope, access, note) => {
+      const ino = this.find(scope, access, target, note);
       if ('file' in target && !target.file.readable) throw new FsError('EBADF');
       const at = this.inodeOf(scope, access, ino);
       const mode = inodeMode(scope.view, at);
@@ -183,7 +182,7 @@ export abstract class FileOperations extends NameOperations {
       const bytes = new Uint8Array(size);
       copyOut(scope, node, bytes, 0);
       return { bytes, size };
-    });
+    }, target);
   }
 
   write(file: OpenFile, data: Uint8Array, position: number): Task<number> {
@@ -220,10 +219,10 @@ export abstract class FileOperations extends NameOperations {
         requests.push({ kind: 'write', ino, generation, position: where, time: this.now(), data });
       }
       return { requests, finish: () => data.length };
-    });
+    }, { file });
   }
 
-  /** Whole blocks of a large write, straight to their places; see references.ts. */
+  /** A large write, its whole blocks straight to their places; see references.ts. */
   *#writeReference(file: OpenFile, data: Uint8Array, position: number): Step<number> {
     if (this.isReadOnly) throw new FsError('EROFS');
     const { core, driver } = this.fs;
@@ -237,9 +236,11 @@ export abstract class FileOperations extends NameOperations {
         if (position + data.length > FILE_SIZE_MAX) throw new FsError('EFBIG');
         const isFile = (inodeMode(scope.view, at) & S_IFMT) === S_IFREG;
         if (!isFile) throw new FsError('EINVAL');
-        return { ino: handle.ino, generation: handle.generation, time: this.now() };
+        return { generation: handle.generation, time: this.now() };
       },
+      ino: file.ino,
       data: data.subarray(0, whole),
+      tail: data.subarray(whole),
       position,
     });
     try {
@@ -248,9 +249,7 @@ export abstract class FileOperations extends NameOperations {
       if (error !== NO_STRIPES) throw error;
       return yield* wait(this.#writeLogged(file, data, position).asIo());
     }
-    if (whole === data.length) return data.length;
-    const tail = this.#writePart(file, data.subarray(whole), position + whole);
-    return whole + (yield* wait(tail.asIo()));
+    return data.length;
   }
 
   writeFile(path: string, data: Uint8Array, options: OpenOptions): Task<void> {
@@ -300,7 +299,7 @@ export abstract class FileOperations extends NameOperations {
         if ((mode & S_IFMT) === S_IFLNK) throw new FsError('ELOOP');
         const request = this.planTruncate(scope, access, ino, sizeBytes);
         return { requests: [request], finish: () => request.sizeBytes === sizeBytes };
-      });
+      }, target);
       isDone = yield* wait(cut.asIo());
     }
   }

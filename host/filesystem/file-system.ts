@@ -119,6 +119,7 @@ export class FileSystem {
     this.zombies = new Zombies(core, this.driver);
     core.requestCp = (isForced) => this.requestCp(isForced);
     core.noteModified = () => this.#noteModified();
+    core.noteReleased = () => this.driver.wake();
   }
 
   // Format and mount.

@@ -13,7 +13,7 @@ import type { FileSystem } from './file-system.ts';
 import { handleOf } from './handle.ts';
 import type { Image } from './image.ts';
 import { Inodes } from './inodes.ts';
-import { ChangeMessage, type Plan, ReadMessage } from './messages.ts';
+import { ChangeMessage, type NoteFile, type Plan, ReadMessage } from './messages.ts';
 import type { Target } from './operations.ts';
 import { type Resolved, resolveExisting } from './path.ts';
 import type { CreateRequest, TruncateRequest } from './requests.ts';
@@ -47,17 +47,23 @@ export abstract class ImageAccess {
     return this.#scope;
   }
 
-  protected runRead<T>(find: (scope: Scope, access: Access) => T, key?: string): Task<T> {
+  /** `target`: what is read, where that is known; its calls take effect in the order they are made. */
+  protected runRead<T>(
+    find: (scope: Scope, access: Access, note: NoteFile) => T,
+    target?: Target,
+  ): Task<T> {
     // Looked up at each LOAD: a message that waits for a rollback finds another image after it.
-    return this.fs.driver.run(new ReadMessage((access) => find(this.here, access), key));
+    const load = (access: Access, note: NoteFile) => find(this.here, access, note);
+    return this.fs.driver.run(new ReadMessage(load, fileOf(target)));
   }
 
   protected runChange<T>(
     demand: ChangeMessage<T>['demand'],
     plan: (scope: Scope, access: Access) => Plan<T>,
+    target?: Target,
   ): Task<T> {
     if (this.isReadOnly) return new Task(refuse<T>('EROFS'));
-    return this.fs.driver.run(new ChangeMessage(() => this.here, demand, plan));
+    return this.fs.driver.run(new ChangeMessage(() => this.here, demand, plan, fileOf(target)));
   }
 
   protected now() {
@@ -66,7 +72,13 @@ export abstract class ImageAccess {
 
   // Finding.
 
-  protected find(scope: Scope, access: Access, target: Target): Ino {
+  protected find(scope: Scope, access: Access, target: Target, note?: NoteFile): Ino {
+    const ino = this.#resolve(scope, access, target);
+    note?.(ino);
+    return ino;
+  }
+
+  #resolve(scope: Scope, access: Access, target: Target): Ino {
     if ('file' in target) {
       const handle = handleOf(this.fs.core, scope.image, target.file);
       scope.inodes.address(access, handle.ino, handle.generation);
@@ -141,4 +153,9 @@ export function* refuse<T>(code: 'EROFS' | 'ENOENT' | 'ENAMETOOLONG'): Step<T> {
 
 function refuseBlock(vbn: number): never {
   throw new InvariantError(`a snapshot was given block ${vbn}`);
+}
+
+/** The open file that a target is: known from the call. */
+function fileOf(target: Target | undefined): Ino | undefined {
+  return target !== undefined && 'file' in target ? target.file.ino : undefined;
 }

@@ -50,10 +50,10 @@ const NOTHING = new Uint8Array(0);
 
 export class ImageOperations extends FileOperations implements Operations {
   attributes(target: Target): Task<Attributes> {
-    return this.runRead((scope, access) => {
-      const ino = this.find(scope, access, target);
+    return this.runRead((scope, access, note) => {
+      const ino = this.find(scope, access, target, note);
       return attributesOf(scope.view, this.inodeOf(scope, access, ino), ino);
-    });
+    }, target);
   }
 
   change(target: Target, change: AttributeChange): Task<void> {
@@ -80,25 +80,25 @@ export class ImageOperations extends FileOperations implements Operations {
         time,
       };
       return { requests: [request], finish: () => undefined };
-    });
+    }, target);
   }
 
   // Extended attributes.
 
   listXattrs(target: Target): Task<readonly string[]> {
-    return this.runRead((scope, access) => {
-      const block = xattrBlock(scope, access, this.find(scope, access, target));
+    return this.runRead((scope, access, note) => {
+      const block = xattrBlock(scope, access, this.find(scope, access, target, note));
       return listXattrs(block).map(({ name }) => decoder.decode(name.slice()));
-    });
+    }, target);
   }
 
   getXattr(target: Target, name: string): Task<Uint8Array> {
-    return this.runRead((scope, access) => {
-      const block = xattrBlock(scope, access, this.find(scope, access, target));
+    return this.runRead((scope, access, note) => {
+      const block = xattrBlock(scope, access, this.find(scope, access, target, note));
       const wanted = listXattrs(block).find((x) => decoder.decode(x.name.slice()) === name);
       if (wanted === undefined) throw new FsError('ENODATA');
       return wanted.value.slice();
-    });
+    }, target);
   }
 
   setXattr(target: Target, name: string, value: Uint8Array): Task<void> {
@@ -128,7 +128,7 @@ export class ImageOperations extends FileOperations implements Operations {
         time,
       };
       return { requests: [request], finish: () => undefined };
-    });
+    }, target);
   }
 
   // The whole.
@@ -136,7 +136,7 @@ export class ImageOperations extends FileOperations implements Operations {
   statfs(): Task<StatFs> {
     return this.runRead(() => {
       const { core } = this.fs;
-      const free = core.blocksAvailable(false) + core.maps.restingCount;
+      const free = core.blocksAvailable('none') + core.maps.restingCount;
       const blocksFree = Math.max(0, free);
       return {
         blockSizeBytes: BLOCK_SIZE,

@@ -2,14 +2,18 @@
 // nothing is missing, runs MODIFY in the same turn, logs what it did, and waits for the group commit.
 //
 // A message that finds all it needs in memory is done in the turn it came. One that must wait keeps the
-// blocks it found (pinned), and holds its conflict keys: later messages with a key in common wait for it
-// (ENGINE 15), so that calls on one file take effect in the order they were made.
+// blocks it found (pinned), and stands in the queue of each of its conflict keys, by the order of calls:
+// it goes on when nobody who was called earlier stands before it (ENGINE 15). Keys that are known from
+// the call itself (an open file's) are queued for at once, others as soon as LOAD has found them.
+//
+// Why this ends: a message waits only for earlier calls; room is promised in the order of calls, so that
+// those before it have theirs; and one that only reads keeps no frames while it waits for others.
 
-import { InvariantError } from '../base/assert.ts';
-import { FsError, StorageError } from '../base/errors.ts';
+import { assert, InvariantError } from '../base/assert.ts';
+import { FsError, isFsError, StorageError } from '../base/errors.ts';
 import { type Io, type Step, Task, wait } from '../base/task.ts';
 import { RecordWriter } from '../format/record.ts';
-import type { Core } from './core.ts';
+import type { Core, Reserve } from './core.ts';
 import type { Access } from './file-node.ts';
 import { Load } from './load.ts';
 import { encodeRecord, type Request } from './requests.ts';
@@ -25,6 +29,8 @@ export interface Demand {
   readonly logBytes: number;
   /** May use what is kept for removals. */
   readonly isRemoval: boolean;
+  /** Makes room itself: may use the last of what is kept, and waits for nobody's turn. */
+  readonly isRelease?: boolean;
 }
 
 export interface Message<T> {
@@ -32,7 +38,9 @@ export interface Message<T> {
   readonly demand: Demand | undefined;
   /** Finds all that `modify` needs, through `access`; throws FsError for what cannot be done. */
   load(access: Access): void;
-  /** Known after a complete LOAD. */
+  /** Known from the call. */
+  readonly earlyKeys?: readonly ConflictKey[];
+  /** Known so far: all of them after a complete LOAD. */
   keys(): readonly ConflictKey[];
   /** Changes memory only; cannot fail. Only after a complete `load` in the same turn. */
   modify(): T;
@@ -46,20 +54,19 @@ const READ_FRAMES = 300;
 const CP_TRIGGER = 0.5;
 /** CPs without any gain after which a message for which space is missing gives up. */
 const BARREN_CPS_MAX = 3;
+/** Looks at what nobody can change: a bug, if it comes to that. */
+const IDLE_ROUNDS_MAX = 100;
 
-/** A message that waits, and the conflict keys it has. */
-interface Holder {
-  isReleased: boolean;
-  keys: readonly ConflictKey[];
-  /** Those who had one of the keys before. */
-  before: readonly Holder[];
-  readonly self: Self;
-  waiting: (() => void)[];
-}
-
-/** The task that runs a message, once it exists. */
+/** A message, its place in the order of calls, and the conflict keys it queues for. */
 interface Self {
+  /** The task that runs it, once it exists. */
   task: Task<unknown> | undefined;
+  readonly number: number;
+  /** Only reads: two of these do not wait for each other. */
+  readonly isShared: boolean;
+  keys: readonly ConflictKey[];
+  /** Resolved when it has left the queues. */
+  left: Deferred | undefined;
 }
 
 interface Deferred {
@@ -76,13 +83,12 @@ export class MessageDriver {
   readonly #core: Core;
   readonly #hooks: DriverHooks;
   readonly #writer = new RecordWriter();
-  /** Last unfinished message that waits, by key. */
-  readonly #holders = new Map<ConflictKey, Holder>();
+  /** Messages that wait, by conflict key, in the order of calls. */
+  readonly #queues = new Map<ConflictKey, Self[]>();
   /** Messages waiting for admission, in order. */
   #queue: object[] = [];
-  /** Resolved when a message gives room back; and when a reader gives frames back. */
+  /** Resolved when a message or a CP gives room back. */
   #released: Deferred | undefined;
-  #readersReleased: Deferred | undefined;
   messageCount = 0;
   /** Messages that have begun and are not answered. */
   activeCount = 0;
@@ -95,16 +101,24 @@ export class MessageDriver {
     this.#hooks = hooks;
   }
 
-  run<T>(message: Message<T>): Task<T> {
-    const self: Self = { task: undefined };
+  /** `number`: of an earlier message, in whose place in the order of calls this one steps. */
+  run<T>(message: Message<T>, number = this.takeNumber()): Task<T> {
+    const isShared = message.demand === undefined;
+    const self: Self = { task: undefined, number, isShared, keys: [], left: undefined };
     const task = new Task(this.#run(message, self));
     self.task = task;
     return task;
   }
 
+  /** A place in the order of calls. */
+  takeNumber(): number {
+    return this.#numberNext++;
+  }
+  #numberNext = 1;
+
   /** As part of another Step. */
-  *step<T>(message: Message<T>): Step<T> {
-    return yield* wait(this.run(message).asIo());
+  *step<T>(message: Message<T>, number?: number): Step<T> {
+    return yield* wait(this.run(message, number).asIo());
   }
 
   *#run<T>(message: Message<T>, self: Self): Step<T> {
@@ -145,7 +159,8 @@ export class MessageDriver {
     const { demand } = message;
     if (demand !== undefined) {
       if (core.isReadOnly) throw new FsError('EROFS');
-      yield* this.#admit(demand);
+      const mustQueue = this.#queue.length > 0 && demand.isRelease !== true;
+      if (mustQueue || !this.#reserve(demand)) yield* this.#admit(demand, message, self);
       this.#promised.add(self);
     }
     let sequence = 0;
@@ -162,6 +177,7 @@ export class MessageDriver {
       }
     } finally {
       this.#promised.delete(self);
+      this.#leave(self);
       if (demand !== undefined) this.#release(demand, isLogged);
     }
     if (demand === undefined) return result;
@@ -189,7 +205,8 @@ export class MessageDriver {
     const { cache } = this.#core;
     const load = new Load(cache);
     cache.beginTurn();
-    if (this.#attempt(load, message) && !this.#isHeld(message)) return;
+    const isFirst = !this.#isHeld(message.earlyKeys ?? [], self);
+    if (isFirst && this.#attempt(load, message) && !this.#isHeld(message.keys(), self)) return;
     yield* this.#loadSlowly(message, load, self);
   }
 
@@ -204,82 +221,134 @@ export class MessageDriver {
 
   *#loadSlowly<T>(message: Message<T>, load: Load, self: Self): Step<void> {
     const core = this.#core;
-    const holder: Holder = { isReleased: false, keys: [], before: [], self, waiting: [] };
+    let frames = 0;
     load.isWaiting = true;
     this.waitCount++;
-    const frames = message.demand === undefined ? READ_FRAMES : 0;
-    yield* this.#admitFrames(frames);
+    this.#enter(self, message.earlyKeys ?? []);
     this.#promised.add(self);
     try {
       for (;;) {
         core.refuseIfUnusable();
-        core.cache.beginTurn();
-        if (this.#attempt(load, message)) {
-          const before = this.#hold(holder, message.keys());
-          if (before === undefined) return;
-          load.pinFound();
-          yield* wait(this.#untilReleased(before));
+        if (self.isShared) {
+          const first = this.#blocker(self);
+          if (first !== undefined) {
+            // Those before it may need the frames.
+            load.unpin();
+            frames = this.#returnFrames(frames);
+            yield* wait(this.#untilLeft(first));
+            continue;
+          }
+          if (frames === 0) frames = yield* this.#admitFrames(READ_FRAMES);
+        }
+        const step = this.#tryLoad(load, message, self);
+        if (step === 'ready') return;
+        load.pinFound();
+        if (step === 'blocked') {
+          const first = this.#blocker(self);
+          if (!self.isShared && first !== undefined) yield* wait(this.#untilLeft(first));
           continue;
         }
-        load.pinFound();
         const failures = yield* wait(core.fetcher.fetch([...load.missing]));
         for (const { pointer, error } of failures) load.fail(pointer, error);
       }
     } finally {
       load.unpin();
-      this.#letGo(holder);
-      core.reservations.frames -= frames;
-      this.#readersReleased?.resolve();
-      this.#readersReleased = undefined;
+      this.#returnFrames(frames);
     }
   }
 
-  #isHeld<T>(message: Message<T>): boolean {
-    if (this.#holders.size === 0) return false;
-    return message.keys().some((key) => this.#holders.has(key));
+  /** Runs LOAD once, and queues for the keys that it found. What fails while earlier calls are still to
+   *  take effect may not fail after them. */
+  #tryLoad<T>(load: Load, message: Message<T>, self: Self): 'ready' | 'blocked' | 'missing' {
+    this.#core.cache.beginTurn();
+    try {
+      const isReady = this.#attempt(load, message);
+      this.#enter(self, message.keys());
+      if (!isReady) return 'missing';
+    } catch (error) {
+      if (isFsError(error) && this.#blocker(self) !== undefined) return 'blocked';
+      throw error;
+    }
+    return this.#blocker(self) === undefined ? 'ready' : 'blocked';
   }
 
-  /** Takes the keys, behind who has them; gives one that must finish first, if any. */
-  #hold(holder: Holder, keys: readonly ConflictKey[]): Holder | undefined {
-    const isSame = keys.length === holder.keys.length && keys.every((k, i) => k === holder.keys[i]);
-    if (!isSame) {
-      this.#letGo(holder);
-      holder.isReleased = false;
-      holder.keys = keys;
-      const before: Holder[] = [];
-      for (const key of keys) {
-        const other = this.#holders.get(key);
-        if (other !== undefined && other !== holder) before.push(other);
-        this.#holders.set(key, holder);
+  // Conflicts.
+
+  #conflicts(a: Self, b: Self): boolean {
+    return a.number !== b.number && !(a.isShared && b.isShared);
+  }
+
+  #isHeld(keys: readonly ConflictKey[], self: Self): boolean {
+    if (this.#queues.size === 0) return false;
+    return keys.some((key) => {
+      const queue = this.#queues.get(key) ?? [];
+      return queue.some((other) => other.number < self.number && this.#conflicts(other, self));
+    });
+  }
+
+  /** Queues for these keys instead of those it queued for. */
+  #enter(self: Self, keys: readonly ConflictKey[]): void {
+    if (keys.length === self.keys.length && keys.every((k, i) => k === self.keys[i])) return;
+    this.#leaveQueues(self);
+    self.keys = keys;
+    for (const key of new Set(keys)) {
+      let queue = this.#queues.get(key);
+      if (queue === undefined) {
+        queue = [];
+        this.#queues.set(key, queue);
       }
-      holder.before = before;
+      let at = queue.length;
+      while (at > 0 && (queue[at - 1] as Self).number > self.number) at--;
+      queue.splice(at, 0, self);
     }
-    return holder.before.find((other) => !other.isReleased);
   }
 
-  #letGo(holder: Holder): void {
-    if (holder.isReleased) return;
-    holder.isReleased = true;
-    for (const key of holder.keys) {
-      if (this.#holders.get(key) === holder) this.#holders.delete(key);
+  /** One that was called earlier and stands before it. */
+  #blocker(self: Self): Self | undefined {
+    for (const key of self.keys) {
+      const queue = this.#queues.get(key) as Self[];
+      for (let at = queue.indexOf(self) - 1; at >= 0; at--) {
+        const other = queue[at] as Self;
+        if (this.#conflicts(other, self)) return other;
+      }
     }
-    const { waiting } = holder;
-    holder.waiting = [];
-    for (const wake of waiting) wake();
+    return undefined;
   }
 
-  #untilReleased(holder: Holder): Io<void> {
+  #leaveQueues(self: Self): void {
+    for (const key of new Set(self.keys)) {
+      const queue = this.#queues.get(key) as Self[];
+      queue.splice(queue.indexOf(self), 1);
+      if (queue.length === 0) this.#queues.delete(key);
+    }
+    self.keys = [];
+    self.left?.resolve();
+    self.left = undefined;
+  }
+
+  #leave(self: Self): void {
+    if (self.keys.length > 0) this.#leaveQueues(self);
+  }
+
+  #untilLeft(first: Self): Io<void> {
     return {
       start: () => {
-        if (holder.isReleased) return undefined;
-        return new Promise<void>((resolve) => holder.waiting.push(resolve));
+        if (first.keys.length === 0) return undefined;
+        first.left ??= deferred();
+        return first.left.promise;
       },
       startSync: () => {
-        if (holder.isReleased) return;
-        try {
-          holder.self.task?.driveSync();
-        } catch {
-          // Its own caller is told; here it only had to be over.
+        // From the front, so that a long queue is not a deep stack.
+        while (first.keys.length > 0) {
+          let front = first;
+          for (let next = this.#blocker(front); next !== undefined; next = this.#blocker(front)) {
+            front = next;
+          }
+          try {
+            front.task?.driveSync();
+          } catch {
+            // Its own caller is told; here it only had to be over.
+          }
         }
       },
     };
@@ -287,62 +356,74 @@ export class MessageDriver {
 
   // Admission.
 
-  *#admit(demand: Demand): Step<void> {
-    if (this.#queue.length === 0 && this.#reserve(demand)) return;
+  *#admit<T>(demand: Demand, message: Message<T>, self: Self): Step<void> {
+    // Calls that come later do not overtake it on its way to a key it knows.
+    this.#enter(self, message.earlyKeys ?? []);
     const ticket = {};
     this.#queue.push(ticket);
     try {
       yield* this.#admitInTurn(demand, ticket);
     } finally {
       this.#queue = this.#queue.filter((other) => other !== ticket);
-      this.#wake();
+      this.wake();
     }
   }
 
   *#admitInTurn(demand: Demand, ticket: object): Step<void> {
     const core = this.#core;
-    let barren = 0;
-    let best = Number.NEGATIVE_INFINITY;
+    const patience = new Patience();
     for (;;) {
       core.refuseIfUnusable();
-      if (this.#queue[0] === ticket && this.#reserve(demand)) return;
-      const available = core.blocksAvailable(demand.isRemoval);
+      const isNext = demand.isRelease === true || this.#queue[0] === ticket;
+      if (isNext && this.#reserve(demand)) return;
+      const available = core.blocksAvailable(reserveOf(demand));
       const isShort = available < demand.blocks;
       if (isShort) {
-        if (available > best) barren = 0;
-        best = Math.max(best, available);
-        const isHopeless = available + core.blocksReclaimable < demand.blocks;
-        if (isHopeless || barren++ > BARREN_CPS_MAX) throw new FsError('ENOSPC');
-        yield* this.#hooks.reclaim();
+        // What others were promised and turn out not to need comes back when they end.
+        const mayCome = core.blocksReclaimable + core.reservations.blocks;
+        const isHopeless = available + mayCome < demand.blocks;
+        if (isHopeless || !patience.lasts(available, core.cpCount)) throw new FsError('ENOSPC');
+        if (demand.isRelease !== true) yield* this.#hooks.reclaim();
       }
       if (!isShort && demand.logBytes > 0 && core.log?.isFlushEnough(demand.logBytes) === true) {
         yield* wait(this.#flushed(core.log.waitForFlush(demand.logBytes)));
         continue;
       }
-      const isSync = yield* wait(this.#roomMayCome(isShort));
+      const outcome = yield* wait(this.#roomMayCome(isShort));
       // A sync call has waited for all that it can: it does not queue.
-      if (isSync && this.#reserve(demand)) return;
+      if (outcome === 'sync' && this.#reserve(demand)) return;
+      if (outcome !== 'waited') patience.lose();
     }
   }
 
   /** A CP makes room of every kind; so does a message that ends. Where space is short a CP is run even
-   *  with nothing dirty: what was freed lately rests until then. */
-  #roomMayCome(isShort: boolean): Io<boolean> {
+   *  with nothing dirty: what was freed lately rests until then. 'idle': nothing is under way that
+   *  could give any. */
+  #roomMayCome(isShort: boolean): Io<'waited' | 'idle' | 'sync'> {
     const core = this.#core;
     return {
-      start: async () => {
+      start: () => {
         const task = core.requestCp(isShort);
-        this.#released ??= deferred();
-        if (task === undefined) await this.#released.promise;
-        else await Promise.race([task.promise(), this.#released.promise]);
-        return false;
+        if (task?.isSettled === true) return 'waited';
+        if (task === undefined && !this.#isAnybodyBusy()) return 'idle';
+        return this.#untilReleased().then(() => 'waited' as const);
       },
       startSync: () => {
         this.#finishPromised();
         core.requestCp(isShort)?.driveSync();
-        return true;
+        return 'sync';
       },
     };
+  }
+
+  #isAnybodyBusy(): boolean {
+    const { reservations, references } = this.#core;
+    return reservations.blocks > 0 || reservations.frames > 0 || references.isBusy;
+  }
+
+  #untilReleased(): Promise<void> {
+    this.#released ??= deferred();
+    return this.#released.promise;
   }
 
   #flushed(flush: Io<void>): Io<void> {
@@ -374,7 +455,7 @@ export class MessageDriver {
     if (core.dirtyLoad + reservations.blocks + demand.blocks > core.dirtyMax) return false;
     const inUse = cache.dirtyCount + cache.pinnedCount + reservations.frames + core.cpFrames;
     if (inUse + reservations.blocks + demand.blocks > cache.frameCount) return false;
-    if (core.blocksAvailable(demand.isRemoval) < demand.blocks) return false;
+    if (core.blocksAvailable(reserveOf(demand)) < demand.blocks) return false;
     if (demand.logBytes > 0 && log !== undefined && !log.reserve(demand.logBytes)) return false;
     reservations.blocks += demand.blocks;
     return true;
@@ -383,39 +464,80 @@ export class MessageDriver {
   #release(demand: Demand, isLogged: boolean): void {
     this.#core.reservations.blocks -= demand.blocks;
     if (demand.logBytes > 0 && !isLogged) this.#core.log?.release(demand.logBytes);
-    this.#wake();
+    this.wake();
   }
 
-  #wake(): void {
-    if (this.#queue.length === 0) return;
+  /** Room was given back: who waits for some looks again. */
+  wake(): void {
     this.#released?.resolve();
     this.#released = undefined;
   }
 
-  /** Frames for a message that only reads, once it must wait. */
-  *#admitFrames(frames: number): Step<void> {
+  /** Frames for a message that only reads, once it must wait: gives how many it got. */
+  *#admitFrames(frames: number): Step<number> {
     const { reservations, cache, cpFrames } = this.#core;
-    while (
-      frames > 0 &&
-      reservations.frames > 0 &&
-      cache.dirtyCount + reservations.frames + frames + cpFrames > cache.frameCount
-    ) {
+    const isTooMuch = () => {
+      const inUse = cache.dirtyCount + cache.pinnedCount + reservations.frames + cpFrames;
+      return inUse + reservations.blocks + frames > cache.frameCount;
+    };
+    while (isTooMuch()) {
       const isSync = yield* wait(this.#frameMayCome());
       if (isSync) break;
     }
     reservations.frames += frames;
+    return frames;
+  }
+
+  #returnFrames(frames: number): number {
+    if (frames > 0) {
+      this.#core.reservations.frames -= frames;
+      this.wake();
+    }
+    return 0;
   }
 
   #frameMayCome(): Io<boolean> {
     return {
-      start: async () => {
-        this.#readersReleased ??= deferred();
-        await this.#readersReleased.promise;
-        return false;
+      start: () => {
+        const task = this.#core.requestCp();
+        if (task?.isSettled === true) return false;
+        // Nobody is under way who holds any: then it takes its chance with what there is.
+        if (task === undefined && !this.#isAnybodyBusy()) return true;
+        return this.#untilReleased().then(() => false);
       },
-      startSync: () => true,
+      startSync: () => {
+        this.#finishPromised();
+        return true;
+      },
     };
   }
+}
+
+/** How long a message waits for space: while CPs bring some, or something is under way. */
+class Patience {
+  #best = Number.NEGATIVE_INFINITY;
+  #cpCount = -1;
+  #barren = 0;
+
+  lasts(available: number, cpCount: number): boolean {
+    if (cpCount !== this.#cpCount) this.#barren++;
+    this.#cpCount = cpCount;
+    if (available > this.#best) {
+      this.#best = available;
+      this.#barren = 0;
+    }
+    return this.#barren <= BARREN_CPS_MAX;
+  }
+
+  lose(): void {
+    this.#barren++;
+    assert(this.#barren < IDLE_ROUNDS_MAX, 'somebody gives back the room that is missing');
+  }
+}
+
+function reserveOf(demand: Demand): Reserve {
+  if (demand.isRelease === true) return 'release';
+  return demand.isRemoval ? 'removal' : 'none';
 }
 
 function deferred(): Deferred {

@@ -1,5 +1,6 @@
 // The two shapes that messages have: one that reads, and one that changes by requests.
 
+import type { Ino } from '../base/units.ts';
 import type { Access } from './file-node.ts';
 import type { Demand, Message } from './message-driver.ts';
 import { loadRequest, modifyRequest } from './effects.ts';
@@ -10,20 +11,25 @@ import { writeBlocksMax } from './file-data.ts';
 /** Reads: `find` runs in LOAD until it finds everything, and gives what MODIFY then returns. */
 export class ReadMessage<T> implements Message<T> {
   readonly demand = undefined;
-  readonly #find: (access: Access) => T;
-  readonly #key: string | undefined;
+  readonly earlyKeys: readonly string[];
+  readonly #find: (access: Access, note: NoteFile) => T;
+  #keys: readonly string[];
   #result: T | undefined;
 
-  constructor(find: (access: Access) => T, key?: string) {
+  /** `find` notes the file that it reads; `file` is one that is known from the call. */
+  constructor(find: (access: Access, note: NoteFile) => T, file?: Ino) {
     this.#find = find;
-    this.#key = key;
+    this.earlyKeys = file === undefined ? [] : [inoKey(file)];
+    this.#keys = this.earlyKeys;
   }
 
   load(access: Access): void {
-    this.#result = this.#find(access);
+    this.#result = this.#find(access, (ino) => {
+      this.#keys = [inoKey(ino)];
+    });
   }
   keys(): readonly string[] {
-    return this.#key === undefined ? [] : [this.#key];
+    return this.#keys;
   }
   modify(): T {
     return this.#result as T;
@@ -32,6 +38,9 @@ export class ReadMessage<T> implements Message<T> {
     return [];
   }
 }
+
+/** LOAD: the message reads this file, and so comes after earlier calls that change it. */
+export type NoteFile = (ino: Ino) => void;
 
 /** What a changing message decides in LOAD. */
 export interface Plan<T> {
@@ -44,6 +53,7 @@ export interface Plan<T> {
 /** Changes: `plan` runs in LOAD and decides the requests; their own LOADs follow, then their MODIFYs. */
 export class ChangeMessage<T> implements Message<T> {
   readonly demand: Demand;
+  readonly earlyKeys: readonly string[];
   /** Asked at each LOAD: a message that waits for a rollback finds another image after it. */
   readonly #scopeNow: () => Scope;
   readonly #plan: (scope: Scope, access: Access) => Plan<T>;
@@ -54,7 +64,9 @@ export class ChangeMessage<T> implements Message<T> {
     scopeNow: () => Scope,
     demand: Demand,
     plan: (scope: Scope, access: Access) => Plan<T>,
+    file?: Ino,
   ) {
+    this.earlyKeys = file === undefined ? [] : [inoKey(file)];
     this.#scopeNow = scopeNow;
     this.demand = demand;
     this.#plan = plan;
@@ -74,7 +86,7 @@ export class ChangeMessage<T> implements Message<T> {
     }
   }
   keys(): readonly string[] {
-    return (this.#planned as Plan<T>).requests.flatMap(keysOf);
+    return this.#planned?.requests.flatMap(keysOf) ?? this.earlyKeys;
   }
   modify(): T {
     const plan = this.#planned as Plan<T>;

@@ -8,7 +8,7 @@ import { writeBlocksMax } from './file-data.ts';
 import type { Access } from './file-node.ts';
 import type { Demand, Message } from './message-driver.ts';
 import { inoKey } from './messages.ts';
-import { type ReferenceRequest, REQUEST_SIZE_MAX } from './requests.ts';
+import { type ReferenceRequest, REQUEST_SIZE_MAX, type WriteRequest } from './requests.ts';
 import type { Scope } from './scope.ts';
 import { HOLE } from '../format/pointer.ts';
 
@@ -16,37 +16,44 @@ import { HOLE } from '../format/pointer.ts';
 export const NO_STRIPES = Symbol('no empty stripes');
 
 export interface ReferenceOptions {
+  readonly ino: Ino;
   /** LOAD: the file, and when. */
-  readonly find: (access: Access) => { ino: Ino; generation: number; time: Instant };
+  readonly find: (access: Access) => { generation: number; time: Instant };
   /** Whole blocks. */
   readonly data: Uint8Array;
+  /** What follows them, less than a block: goes through the log, in the same record. */
+  readonly tail: Uint8Array;
   /** A multiple of BLOCK_SIZE. */
   readonly position: number;
 }
 
 export class ReferenceMessage implements Message<void> {
   readonly demand: Demand;
+  readonly earlyKeys: readonly string[];
   readonly #core: Core;
   readonly #scope: Scope;
   readonly #options: ReferenceOptions;
   readonly #count: number;
   #request: ReferenceRequest | undefined;
+  #tail: readonly WriteRequest[] = [];
 
   constructor(core: Core, scope: Scope, options: ReferenceOptions) {
     this.#core = core;
     this.#scope = scope;
     this.#options = options;
     this.#count = options.data.length / BLOCK_SIZE;
+    this.earlyKeys = [inoKey(options.ino)];
     this.demand = {
-      blocks: writeBlocksMax(options.data.length) + 6,
-      logBytes: REQUEST_SIZE_MAX + this.#count * POINTER_SIZE,
+      blocks: writeBlocksMax(options.data.length) + 7,
+      logBytes: 2 * REQUEST_SIZE_MAX + this.#count * POINTER_SIZE + options.tail.length,
       isRemoval: false,
     };
   }
 
   load(access: Access): void {
     const core = this.#core;
-    const { ino, generation, time } = this.#options.find(access);
+    const { ino } = this.#options;
+    const { generation, time } = this.#options.find(access);
     this.#request = {
       kind: 'reference',
       ino,
@@ -55,13 +62,14 @@ export class ReferenceMessage implements Message<void> {
       pointers: new Array(this.#count).fill(HOLE),
       time,
     };
-    loadRequest(this.#scope, access, this.#request);
+    this.#tail = this.#tailRequest(generation, time);
+    for (const request of this.requests()) loadRequest(this.#scope, access, request);
     const maps = core.allocatorMaps();
     if (!core.allocator.prepareStripes(access, maps, this.#count)) throw NO_STRIPES;
   }
 
   keys(): readonly string[] {
-    return [inoKey((this.#request as ReferenceRequest).ino)];
+    return this.earlyKeys;
   }
 
   modify(): void {
@@ -70,10 +78,16 @@ export class ReferenceMessage implements Message<void> {
     const liveness = core.allocator.claimStripes();
     const pointers = core.references.begin(this.#options.data, vbns, liveness);
     this.#request = { ...(this.#request as ReferenceRequest), pointers };
-    modifyRequest(this.#scope, this.#request);
+    for (const request of this.requests()) modifyRequest(this.#scope, request);
   }
 
-  requests(): readonly ReferenceRequest[] {
-    return [this.#request as ReferenceRequest];
+  requests(): readonly (ReferenceRequest | WriteRequest)[] {
+    return [this.#request as ReferenceRequest, ...this.#tail];
+  }
+
+  #tailRequest(generation: number, time: Instant): readonly WriteRequest[] {
+    const { ino, data, tail, position } = this.#options;
+    if (tail.length === 0) return [];
+    return [{ kind: 'write', ino, generation, position: position + data.length, time, data: tail }];
   }
 }

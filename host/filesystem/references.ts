@@ -91,6 +91,10 @@ export class ReferenceWrites {
     }
   }
 
+  get isBusy(): boolean {
+    return this.#underWay.size > 0;
+  }
+
   /** Waits until everything that was begun is written. */
   *written(): Step<void> {
     for (const task of [...this.#underWay]) yield* wait(task.asIo());

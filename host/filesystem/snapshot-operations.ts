@@ -135,9 +135,10 @@ function isClean(core: Core): boolean {
 }
 
 const DEMAND: Demand = { blocks: 4, logBytes: REQUEST_SIZE_MAX, isRemoval: true };
+const CHANGE_DEMAND: Demand = { ...DEMAND, isRelease: true };
 
 abstract class SnapshotMessage<T, R extends Request> implements Message<T> {
-  readonly demand = DEMAND;
+  readonly demand: Demand = DEMAND;
   protected readonly core: Core;
   protected request: R | undefined;
 
@@ -176,6 +177,8 @@ class TakeSnapshot extends SnapshotMessage<SnapshotEntry | undefined, SnapshotRe
 }
 
 class ChangeSnapshot extends SnapshotMessage<void, SnapshotChangeRequest> {
+  override readonly demand = CHANGE_DEMAND;
+
   modify(): void {
     applySnapshotRequest(this.core, this.request as SnapshotChangeRequest);
   }

@@ -14,7 +14,7 @@ import type { Demand, Message, MessageDriver } from './message-driver.ts';
 /** Pending frees at which the worker waits for a CP: bounds the freeze turn. */
 const FREES_MAX = 32768;
 /** The worker's steps: a path of the zombie's tree, its inode, head and tail of the queue. */
-const STEP_DEMAND: Demand = { blocks: 40, logBytes: 0, isRemoval: true };
+const STEP_DEMAND: Demand = { blocks: 40, logBytes: 0, isRemoval: true, isRelease: true };
 
 type Outcome = 'again' | 'empty' | 'open';
 
