@@ -22,6 +22,7 @@ import type { World } from './world.ts';
 const DISKS = 6;
 const SNAPSHOT = 'monday';
 const TREE = '/tree';
+const BLOCK_SIZE = 4096;
 const SIZE_MIN = 1024 ** 3;
 /** Files that the child has acknowledged when it is killed: somewhere between. */
 const KILL_MIN = 300;
@@ -53,9 +54,10 @@ export class Story {
       await this.#snapshot();
       const changes = await this.#change();
       await this.#kill(changes);
-      await this.#failDisk();
+      const failed = await this.#failDisk();
       await this.#rollback();
       await this.#get();
+      await this.#replace(failed);
       await this.#verify();
       this.#collect();
     } finally {
@@ -108,7 +110,10 @@ export class Story {
       'Each disk is a file. Parity covers the loss of any one of them; a log beside them makes ' +
         'each call durable before it is acknowledged.',
     );
-    const sizeBytes = Math.max(SIZE_MIN, Math.ceil((4 * this.#input.bytes) / 4096) * 4096);
+    const sizeBytes = Math.max(
+      SIZE_MIN,
+      Math.ceil((4 * this.#input.bytes) / BLOCK_SIZE) * BLOCK_SIZE,
+    );
     const [volume, ms] = await this.#timed(() =>
       engine.create(this.#where, { sizeBytes, disks: DISKS }),
     );
@@ -225,7 +230,8 @@ export class Story {
     );
   }
 
-  async #failDisk(): Promise<void> {
+  /** Gives the disk's name. */
+  async #failDisk(): Promise<string> {
     const { stage } = this.#world;
     const disks = (await this.#open.disks.list()).filter((disk) => disk.role === 'data');
     const disk = disks[this.#world.random(disks.length)];
@@ -250,6 +256,29 @@ export class Story {
     const { state } = await this.#open.status();
     stage.check(state === 'degraded', 'the volume knows: degraded', `its state is ${state}`);
     this.#rows.push(['read, a disk missing', formatSpeed(this.#input.bytes, ms)]);
+    return disk.name;
+  }
+
+  async #replace(failed: string): Promise<void> {
+    const { stage, signal } = this.#world;
+    stage.chapter(
+      'A new disk in its place',
+      'An empty file takes the place of the failed one, and gets what belongs there, computed from ' +
+        'the other disks.',
+    );
+    const [{ rebuiltBlockCount }, ms] = await this.#timed(() =>
+      this.#open.disks.replace(failed, {
+        signal,
+        onProgress: (done, total) => stage.progress('rebuild', done, total, 'blocks'),
+      }),
+    );
+    const speed = formatSpeed(rebuiltBlockCount * BLOCK_SIZE, ms);
+    stage.fact(
+      `${formatCounted(rebuiltBlockCount, 'block')} rebuilt in ${formatDuration(ms)}: ${speed}`,
+    );
+    const { state } = await this.#open.status();
+    stage.check(state === 'healthy', 'the volume is healthy again', `its state is ${state}`);
+    this.#rows.push(['rebuild', speed]);
   }
 
   async #rollback(): Promise<void> {
@@ -260,6 +289,13 @@ export class Story {
     );
     const [, ms] = await this.#timed(() => this.#open.rollback(SNAPSHOT));
     stage.fact(`rolled back in ${formatDuration(ms)}`);
+    const entries = await this.#open.fs.promises.readdir('/', { withFileTypes: true });
+    const others = entries.map(({ name }) => name).filter((name) => `/${name}` !== TREE);
+    stage.check(
+      others.length === 0,
+      'what came later is gone',
+      `there should be no ${shortList(others)}`,
+    );
     this.#rows.push(['rollback', formatDuration(ms)]);
   }
 
