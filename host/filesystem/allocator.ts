@@ -1,13 +1,13 @@
 // Write allocation. Runs only in a CP: `prepare` (LOAD: opens areas until enough free blocks are at
 // hand; needs their map blocks in memory) and `take` (in the freeze turn).
 //
-// Order of preference (ENGINE 4, 39): empty stripes before stripes with live blocks, areas below the
-// high-water mark while a fifth there is free, the emptiest area first. Stripes are filled whole, up
-// to TETRIS_STRIPES at once, and within a tetris consecutive blocks of a file lie on one disk, so that
-// they are read back with one request.
+// Order of preference (ENGINE 4, 39): empty stripes before stripes with live blocks, areas below
+// the high-water mark while a fifth there is free, the emptiest area first. Stripes are filled
+// whole, up to TETRIS_STRIPES at once, and within a tetris consecutive blocks of a file lie on one
+// disk, so that they are read back with one request.
 //
-// Not to be had: blocks set in a map, blocks freed by this CP or the one before (they rest, ENGINE 7),
-// blocks that a log record names (ENGINE 20), blocks with a write in flight (ENGINE 5).
+// Not to be had: blocks set in a map, blocks freed by this CP or the one before (they rest, ENGINE
+// 7), blocks that a log record names (ENGINE 20), blocks with a write in flight (ENGINE 5).
 
 import {
   AREA_STRIPES,
@@ -65,7 +65,8 @@ export class Allocator {
   constructor(areas: Areas, volume: BlockVolume) {
     this.#areas = areas;
     this.#volume = volume;
-    for (let id = 0; id < areas.count; id++) if ((areas.used[id] as number) > 0) this.#areaHigh = id + 1;
+    for (let id = 0; id < areas.count; id++)
+      if ((areas.used[id] as number) > 0) this.#areaHigh = id + 1;
   }
 
   /** Blocks that `take` can give without another `prepare`. */
@@ -84,8 +85,8 @@ export class Allocator {
     }
   }
 
-  /** Opens areas until `count` blocks are prepared. Leaves by access.miss for a map block that is not
-   *  in memory; then call it again. Returns false where the volume has no more. */
+  /** Opens areas until `count` blocks are prepared. Leaves by access.miss for a map block that is
+   *  not in memory; then call it again. Returns false where the volume has no more. */
   prepare(access: Access, maps: AllocatorMaps, count: number): boolean {
     while (this.preparedCount < count) {
       const choice = this.#choose();
@@ -95,8 +96,8 @@ export class Allocator {
     return true;
   }
 
-  /** As `prepare`, but of stripes that hold nothing: for writes outside of a CP, which must not share a
-   *  stripe with a CP that is under way. False where there are too few. */
+  /** As `prepare`, but of stripes that hold nothing: for writes outside of a CP, which must not
+   *  share a stripe with a CP that is under way. False where there are too few. */
   prepareStripes(access: Access, maps: AllocatorMaps, count: number): boolean {
     while (this.#emptyPrepared() < count) {
       const choice = this.#choose();
@@ -112,8 +113,8 @@ export class Allocator {
     return count;
   }
 
-  /** `count` vbns in whole stripes that held nothing. What is left of the last stripe stays empty until
-   *  a later CP. */
+  /** `count` vbns in whole stripes that held nothing. What is left of the last stripe stays empty
+   *  until a later CP. */
   takeStripes(count: number): Vbn[] {
     const vbns: Vbn[] = [];
     const kept = this.#leftover;
@@ -140,15 +141,16 @@ export class Allocator {
     return vbns;
   }
 
-  /** After a CP is frozen: areas that are open are looked at afresh next time, for what was freed. */
+  /** After a CP is frozen: areas that are open are looked at afresh next time, for what was
+   *  freed. */
   closeAreas(): void {
     this.#open = [];
     this.#leftover = [];
     this.#claimed.clear();
   }
 
-  /** What is live, for the write of all blocks taken since the last claim: a stripe is empty only if it
-   *  was handed out as such for this very write. */
+  /** What is live, for the write of all blocks taken since the last claim: a stripe is empty only
+   *  if it was handed out as such for this very write. */
   claimStripes(): Liveness {
     const empty = this.#emptyTaken;
     this.#emptyTaken = new Set();
@@ -180,7 +182,7 @@ export class Allocator {
     let freeBelow = 0;
     let blocksBelow = 0;
     for (let id = 0; id < this.#areaHigh; id++) {
-      const blocks = (this.#areas.blocks[id] as number);
+      const blocks = this.#areas.blocks[id] as number;
       const free = blocks - (this.#areas.used[id] as number);
       freeBelow += free;
       blocksBelow += blocks;
@@ -300,7 +302,8 @@ export class Allocator {
     const leftover: Vbn[] = [];
     columns.forEach((column, index) => {
       for (const stripe of chosen) {
-        const isFree = ((open.free[index * WORDS + (stripe >>> 5)] as number) >>> (stripe & 31)) & 1;
+        const isFree =
+          ((open.free[index * WORDS + (stripe >>> 5)] as number) >>> (stripe & 31)) & 1;
         if (isFree === 0) continue;
         (given++ < count ? vbns : leftover).push(column + open.area.stripeFirst + stripe);
       }

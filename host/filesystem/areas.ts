@@ -2,8 +2,8 @@
 //
 // An area is AREA_STRIPES stripes of one span; on each data column it is a chunk of AREA_STRIPES
 // consecutive vbns. Column starts are multiples of AREA_STRIPES, so a chunk never straddles two map
-// blocks or two columns. The counts of used blocks stand in memory (2 bytes an area: 512 KiB for
-// 1 TiB on one disk) and in the area table, a volume file, so that neither mount nor allocation ever
+// blocks or two columns. The counts of used blocks stand in memory (2 bytes an area: 512 KiB for 1
+// TiB on one disk) and in the area table, a volume file, so that neither mount nor allocation ever
 // scans the maps.
 
 import { AREA_STRIPES, AREA_STRIPES_SHIFT } from '../../assembly/layout/block.ts';

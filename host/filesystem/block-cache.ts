@@ -9,9 +9,9 @@
 //      \----> dirty <----+  |   `--> detached (its vbn has new contents; free once unpinned)
 //                 \_________'        placed at a CP
 //
-// Invariants: a pinned block is neither evicted nor changed; a block being written is pinned; a block
-// found since the last `beginTurn` is not evicted, so that what LOAD found is there for MODIFY in the
-// same turn. Eviction is CLOCK over the other clean blocks.
+// Invariants: a pinned block is neither evicted nor changed; a block being written is pinned; a
+// block found since the last `beginTurn` is not evicted, so that what LOAD found is there for
+// MODIFY in the same turn. Eviction is CLOCK over the other clean blocks.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
@@ -160,7 +160,8 @@ export class BlockCache {
     return this.#makeDirty(block, level, index);
   }
 
-  /** A clean block's contents as a dirty block: the same frame if nobody else needs it, else a copy. */
+  /** A clean block's contents as a dirty block: the same frame if nobody else needs it, else a
+   *  copy. */
   changeClean(block: Block, level: number, index: number): Block {
     assert(block.state === 'clean', 'block is clean', block.state);
     if (block.pins === 0) {

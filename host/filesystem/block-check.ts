@@ -1,5 +1,5 @@
-// What a block that came from a medium must look like before anything relies on it. Its checksum was
-// right, so a problem here is a bug, or a volume made to deceive: an error, never a crash.
+// What a block that came from a medium must look like before anything relies on it. Its checksum
+// was right, so a problem here is a bug, or a volume made to deceive: an error, never a crash.
 
 import {
   BLOCK_SIZE,

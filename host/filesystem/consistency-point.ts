@@ -5,15 +5,15 @@
 //   write    (waits)           stripes -> flush -> root -> flush, while new messages go on
 //   release  (one turn)        frames are unpinned, the log half is recycled, frees stop resting
 //
-// All that a CP contains is decided in the freeze turn: after it every block of the generation has its
-// vbn and checksum and is clean, only pinned until it is written; a message that changes one gets a copy.
-// So there are never two unplaced versions of a block, which is what ENGINE 23's writing into the parent
-// of both generations is for. The price is that the freeze turn is not interruptible: about a microsecond
-// a dirty block, and the number of these is bounded (dirtyMax).
+// All that a CP contains is decided in the freeze turn: after it every block of the generation has
+// its vbn and checksum and is clean, only pinned until it is written; a message that changes one
+// gets a copy. So there are never two unplaced versions of a block, which is what ENGINE 23's
+// writing into the parent of both generations is for. The price is that the freeze turn is not
+// interruptible: about a microsecond a dirty block, and the number of these is bounded (dirtyMax).
 //
-// The fixed point of ENGINE 24: placing a map block changes bits, perhaps in another map block, which
-// then must be placed too. Each is placed once, so this ends; `plan` follows the same closure to have
-// them all in memory.
+// The fixed point of ENGINE 24: placing a map block changes bits, perhaps in another map block,
+// which then must be placed too. Each is placed once, so this ends; `plan` follows the same closure
+// to have them all in memory.
 
 import {
   BITS_PER_BLOCK_SHIFT,
@@ -33,11 +33,11 @@ import type { Address, Vbn } from '../base/units.ts';
 import type { BlockWrite, Liveness } from '../device/block-volume.ts';
 import { inodeLevel } from '../format/inode.ts';
 import type { Pointer } from '../format/pointer.ts';
-import { setU64 } from '../format/words.ts';
 import { encodeVolumeState, VOLUME_FILES_SIZE, type VolumeState } from '../format/volume-state.ts';
+import { setU64 } from '../format/words.ts';
 import type { Block } from './block-cache.ts';
 import type { Core } from './core.ts';
-import { type Access, type FileNode, LEVEL_XATTR, placeKey, PRESENT } from './file-node.ts';
+import { type Access, type FileNode, LEVEL_XATTR, PRESENT, placeKey } from './file-node.ts';
 import { Load, MISSING } from './load.ts';
 import type { SnapshotAction } from './snapshots.ts';
 
@@ -315,7 +315,8 @@ export class ConsistencyPoint {
     return ranks;
   }
 
-  /** Gives the blocks of a rank their places: checksums, pointers in the parents, old copies freed. */
+  /** Gives the blocks of a rank their places: checksums, pointers in the parents, old copies
+   *  freed. */
   #placeRank(rank: readonly Placed[], vbns: readonly Vbn[]): void {
     const blocks = rank.map(({ block }) => block);
     const pointers = this.#core.hashBlocks(blocks, vbns, 0);

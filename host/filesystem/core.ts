@@ -1,10 +1,10 @@
-// What the parts of a file system share: the cache, the active image, the maps, what is reserved, and
-// whether the volume still works. The parts are message-driver.ts (calls), consistency-point.ts,
-// zombies.ts and snapshots.ts; file-system.ts puts them together.
+// What the parts of a file system share: the cache, the active image, the maps, what is reserved,
+// and whether the volume still works. The parts are message-driver.ts (calls),
+// consistency-point.ts, zombies.ts and snapshots.ts; file-system.ts puts them together.
 
-import { BITS_PER_BLOCK_SHIFT, BITS_PER_BLOCK } from '../../assembly/layout/block.ts';
+import { BITS_PER_BLOCK, BITS_PER_BLOCK_SHIFT } from '../../assembly/layout/block.ts';
+import type { Clock, Logger, Prng, ThreadPool } from '../base/env.ts';
 import { StorageError } from '../base/errors.ts';
-import type { Clock, Logger, Prng } from '../base/env.ts';
 import type { Io, Task } from '../base/task.ts';
 import type { Address, Vbn } from '../base/units.ts';
 import type { BlockVolume } from '../device/block-volume.ts';
@@ -12,7 +12,6 @@ import type { Pointer } from '../format/pointer.ts';
 import type { VolumeState } from '../format/volume-state.ts';
 import type { Arena } from '../kernels/arena.ts';
 import type { KernelExports } from '../kernels/exports.ts';
-import type { ThreadPool } from '../base/env.ts';
 import type { Allocator, AllocatorMaps } from './allocator.ts';
 import type { Block, BlockCache } from './block-cache.ts';
 import type { Fetcher } from './fetcher.ts';
@@ -28,8 +27,8 @@ import type { VolumeMaps } from './volume-maps.ts';
 export interface LogPort {
   /** Sequence number of the last record appended. */
   readonly lastSequence: number;
-  /** Takes room for a record body of so many bytes; false where there is none now. To be followed by
-   *  one `append` or `release` with the same figure. */
+  /** Takes room for a record body of so many bytes; false where there is none now. To be followed
+   *  by one `append` or `release` with the same figure. */
   reserve(bodyBytesMax: number): boolean;
   release(bodyBytesMax: number): void;
   /** Whether the room that is missing comes with a flush of the log alone, without a CP. */
@@ -92,8 +91,8 @@ export class Reservations implements SpaceLedger {
 
 /** Blocks checksummed with one kernel call: bounds the list in the arena. */
 export const HASH_BATCH = 1024;
-/** What a message may use of the space that is kept: nothing, what is for removals, or also what is for
- *  the work that frees the removed files' and snapshots' blocks. */
+/** What a message may use of the space that is kept: nothing, what is for removals, or also what is
+ *  for the work that frees the removed files' and snapshots' blocks. */
 export type Reserve = 'none' | 'removal' | 'release';
 
 /** A part of the volume is kept for removals (ENGINE 14), and a few messages' worth at least. */
@@ -145,11 +144,12 @@ export class Core {
   isClosed = false;
   /** Counts rollbacks: handles from before are stale. */
   generation = 0;
-  /** Asks for a CP that contains all that was modified until now; undefined where there is nothing for
-   *  it to do (`isForced`: also for the sake of what rests). Set by file-system.ts. */
+  /** Asks for a CP that contains all that was modified until now; undefined where there is nothing
+   *  for it to do (`isForced`: also for the sake of what rests). Set by file-system.ts. */
   requestCp!: (isForced?: boolean) => Task<void> | undefined;
 
-  /** Frames or space were given back: messages that wait for some look again. Set by file-system.ts. */
+  /** Frames or space were given back: messages that wait for some look again. Set by
+   *  file-system.ts. */
   noteReleased!: () => void;
   /** Something was modified: a CP comes due. Set by file-system.ts. */
   noteModified!: () => void;
@@ -209,8 +209,9 @@ export class Core {
     return pointers;
   }
 
-  /** Blocks are written, as far as the caller waited. One with a write still in flight (a sync call went
-   *  ahead of it) stays pinned until that is complete: its frame must not change (ENGINE 5). */
+  /** Blocks are written, as far as the caller waited. One with a write still in flight (a sync call
+   *  went ahead of it) stays pinned until that is complete: its frame must not change (ENGINE
+   *  5). */
   unpinWritten(blocks: readonly Block[]): void {
     const late: Block[] = [];
     for (const block of [...this.#latePins, ...blocks]) {

@@ -350,8 +350,8 @@ export class DirectoryCheck {
     };
   }
 
-  /** The entry's heap part, undefined (and noted by #checkHeap) where it lies outside of the heap.
-   *  */
+  /** The entry's heap part, undefined (and noted by #checkHeap) where it lies outside of the
+   *  heap. */
   #partAt(fbn: Fbn, leaf: Address, slot: Address): Address | undefined {
     try {
       return entryAt(this.#blocks, fbn, leaf, slot);

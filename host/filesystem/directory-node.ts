@@ -177,8 +177,8 @@ export function setEntries(blocks: DirectoryBlocks, root: Address, entries: numb
   blocks.view.setUint32(root + DIRECTORY_ENTRIES_OFFSET + 4, entries / 0x100000000, true);
 }
 
-/** Makes the block at `node` an empty node of that level; all else but a root's own fields is zero.
- *  */
+/** Makes the block at `node` an empty node of that level; all else but a root's own fields is
+ *  zero. */
 export function formatNode(
   blocks: DirectoryBlocks,
   node: Address,

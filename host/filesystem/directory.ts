@@ -135,8 +135,8 @@ const path = {
   upperLow: 0,
   /** In the leaf: index of the entry, or where it would stand. */
   position: 0,
-  /** Entries of the combined sequence (old and new ones) that stay in the left leaf; 0 = no split.
-   *  */
+  /** Entries of the combined sequence (old and new ones) that stay in the left leaf; 0 = no
+   *  split. */
   split: 0,
   /** Nodes that the insertion takes. */
   needed: 0,
@@ -239,8 +239,8 @@ export function remove(blocks: DirectoryBlocks, name: Uint8Array): void {
   }
 }
 
-/** Lets an entry lead elsewhere (rename over it). MODIFY, in the turn in which `lookup` found it.
- *  */
+/** Lets an entry lead elsewhere (rename over it). MODIFY, in the turn in which `lookup` found
+ *  it. */
 export function replace(blocks: DirectoryBlocks, name: Uint8Array, ino: Ino, kind: number): void {
   assert(ino > 0 && ino < 2 ** 48, 'inode number has 48 bits', ino);
   assert(isKind(kind), 'kind of file', kind);

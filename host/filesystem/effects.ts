@@ -1,13 +1,14 @@
-// What requests do: for each kind a LOAD, which reads all that the effect will touch and refuses what
-// cannot be (FsError), and a MODIFY, which changes memory only and cannot fail. Live messages and
-// replay run the same code; only the choice of inode numbers and times is the message's.
+// What requests do: for each kind a LOAD, which reads all that the effect will touch and refuses
+// what cannot be (FsError), and a MODIFY, which changes memory only and cannot fail. Live messages
+// and replay run the same code; only the choice of inode numbers and times is the message's.
 
-import { MESSAGE_SIZE_MAX, S_IFDIR, S_IFMT, S_IFLNK, S_IFREG } from './operations.ts';
+import { BLOCK_SIZE, KIND_DATA, KIND_DIRECTORY } from '../../assembly/layout/block.ts';
 import {
   DIRECTORY_KIND_DIRECTORY,
   DIRECTORY_KIND_FILE,
   DIRECTORY_KIND_SYMLINK,
 } from '../../assembly/layout/directory.ts';
+import { INO_ROOT } from '../../assembly/layout/image-root.ts';
 import {
   INODE_ATIME_OFFSET,
   INODE_CTIME_OFFSET,
@@ -18,8 +19,6 @@ import {
   INODE_PARENT_OFFSET,
   INODE_UID_OFFSET,
 } from '../../assembly/layout/inode.ts';
-import { BLOCK_SIZE, KIND_DATA, KIND_DIRECTORY } from '../../assembly/layout/block.ts';
-import { INO_ROOT } from '../../assembly/layout/image-root.ts';
 import { assert } from '../base/assert.ts';
 import { FsError } from '../base/errors.ts';
 import type { Address, Ino, Instant } from '../base/units.ts';
@@ -44,6 +43,7 @@ import {
 } from './directory.ts';
 import { copyIn, cutDirect, cutToZombie, loadWrite, planCut } from './file-data.ts';
 import { type Access, LEVEL_XATTR, PRESENT } from './file-node.ts';
+import { MESSAGE_SIZE_MAX, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './operations.ts';
 import {
   CHANGE_ATIME,
   CHANGE_GID,

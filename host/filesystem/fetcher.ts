@@ -1,9 +1,10 @@
-// Fetching: the blocks that LOADs miss, of all messages of one turn together, so that the block volume
-// can sort them by disk and read from all disks at once. A block that two messages miss is read once.
+// Fetching: the blocks that LOADs miss, of all messages of one turn together, so that the block
+// volume can sort them by disk and read from all disks at once. A block that two messages miss is
+// read once.
 
 import { type Io, runSync, Task } from '../base/task.ts';
-import type { BlockRead, BlockVolume } from '../device/block-volume.ts';
 import type { Vbn } from '../base/units.ts';
+import type { BlockRead, BlockVolume } from '../device/block-volume.ts';
 import type { Pointer } from '../format/pointer.ts';
 import type { Block, BlockCache } from './block-cache.ts';
 
@@ -42,9 +43,9 @@ export class Fetcher {
     this.#cpNow = options.cpNow;
   }
 
-  /** Whether a reconstructed block may be written back (ENGINE 6). Its pointer was found in an image that
-   *  was held when the read began; a block freed by the next CP rests for one more, so until the CP after
-   *  next its vbn cannot have been given to anything else. */
+  /** Whether a reconstructed block may be written back (ENGINE 6). Its pointer was found in an
+   *  image that was held when the read began; a block freed by the next CP rests for one more, so
+   *  until the CP after next its vbn cannot have been given to anything else. */
   isStillMeant(vbn: Vbn, checksumLow: number, checksumHigh: number): boolean {
     const read = this.#reading.get(vbn);
     if (read === undefined || this.#cpNow() > read.cp + 1) return false;
@@ -102,7 +103,8 @@ export class Fetcher {
     for (let first = 0; first < pointers.length; first += BATCH_MAX) {
       const batch = this.#allot(pointers.slice(first, first + BATCH_MAX));
       if (batch.length === 0) continue;
-      for (const { pointer } of batch) this.#reading.set(pointer.vbn, { pointer, cp: this.#cpNow() });
+      for (const { pointer } of batch)
+        this.#reading.set(pointer.vbn, { pointer, cp: this.#cpNow() });
       try {
         yield* this.#volume.read(batch.map((item) => item.read));
       } catch (error) {

@@ -9,13 +9,8 @@ import {
   INODE_LEVEL_OFFSET,
   INODE_POINTERS,
 } from '../../assembly/layout/inode.ts';
-import {
-  inodeBlocks,
-  inodeLevel,
-  inodeSizeBytes,
-  setInodeSizeBytes,
-} from '../format/inode.ts';
-import { type Access, type FileNode, LEVEL_XATTR, placeKey, PRESENT } from './file-node.ts';
+import { inodeBlocks, inodeLevel, inodeSizeBytes, setInodeSizeBytes } from '../format/inode.ts';
+import { type Access, type FileNode, LEVEL_XATTR, PRESENT, placeKey } from './file-node.ts';
 import { MISSING } from './load.ts';
 import type { Scope } from './scope.ts';
 
@@ -153,13 +148,14 @@ export function copyIn(scope: Scope, node: FileNode, data: Uint8Array, position:
     const block = node.change(0, fbnOf(at), !isWhole);
     const source = count === data.length ? data : data.subarray(done, done + count);
     u8.set(source, block.address + offset);
-    if (isWhole && count < BLOCK_SIZE) u8.fill(0, block.address + count, block.address + BLOCK_SIZE);
+    if (isWhole && count < BLOCK_SIZE)
+      u8.fill(0, block.address + count, block.address + BLOCK_SIZE);
     done += count;
   }
 }
 
-/** How a cut is done. `size` is where this message ends: the size asked for, or a larger one where the
- *  tail of a sparse file has too many indirect blocks for one message. */
+/** How a cut is done. `size` is where this message ends: the size asked for, or a larger one where
+ *  the tail of a sparse file has too many indirect blocks for one message. */
 export interface CutPlan {
   readonly size: number;
   /** The tail goes to a zombie inode. */
@@ -171,8 +167,8 @@ export interface CutPlan {
 /** Indirect blocks that one cut reads to count what it cuts off a sparse file. */
 const CUT_INDIRECT_MAX = 64;
 
-/** LOAD for a cut to `size` (or growth): the path to the new end, the block that is cut through, and
- *  how many blocks go. In a file without holes that is arithmetic: O(height). */
+/** LOAD for a cut to `size` (or growth): the path to the new end, the block that is cut through,
+ *  and how many blocks go. In a file without holes that is arithmetic: O(height). */
 export function planCut(scope: Scope, access: Access, node: FileNode, size: number): CutPlan {
   const { view } = scope;
   const inode = node.home.read(access);
@@ -182,7 +178,8 @@ export function planCut(scope: Scope, access: Access, node: FileNode, size: numb
   if (height === 0 || size >= before) return direct;
   let plan: CutPlan = direct;
   if (height > 1) {
-    const hasXattr = node.dirty.has(placeKey(LEVEL_XATTR, 0)) || node.hasPointer(access, LEVEL_XATTR, 0);
+    const hasXattr =
+      node.dirty.has(placeKey(LEVEL_XATTR, 0)) || node.hasPointer(access, LEVEL_XATTR, 0);
     const blocks = inodeBlocks(view, inode) - (hasXattr ? 1 : 0);
     const isDense = blocks === denseBlocks(before, height);
     plan =
@@ -270,8 +267,8 @@ function clearTail(scope: Scope, node: FileNode, size: number): void {
   scope.u8.fill(0, address + offset, address + BLOCK_SIZE);
 }
 
-/** MODIFY: cuts a higher tree in O(height): everything to the right of the path to the new end moves to
- *  the tree of `zombie`, a fresh inode, whose path has blocks of its own. */
+/** MODIFY: cuts a higher tree in O(height): everything to the right of the path to the new end
+ *  moves to the tree of `zombie`, a fresh inode, whose path has blocks of its own. */
 export function cutToZombie(scope: Scope, node: FileNode, plan: CutPlan, zombie: FileNode): void {
   const { view } = scope;
   const { size } = plan;
@@ -280,8 +277,8 @@ export function cutToZombie(scope: Scope, node: FileNode, plan: CutPlan, zombie:
   view.setUint8(zombieInode + INODE_LEVEL_OFFSET, height);
   setInodeSizeBytes(view, zombieInode, inodeSizeBytes(view, node.home.change()));
   const fbn = Math.ceil(size / BLOCK_SIZE);
-  // On each level the children from the first one that is wholly beyond the end on move over; the one
-  // that straddles the end stays, and is the parent on the level below.
+  // On each level the children from the first one that is wholly beyond the end on move over; the
+  // one that straddles the end stays, and is the parent on the level below.
   for (let level = height - 1; level >= 0; level--) {
     const span = POINTERS_PER_BLOCK ** level;
     const first = Math.ceil(fbn / span);
@@ -303,7 +300,8 @@ export function cutToZombie(scope: Scope, node: FileNode, plan: CutPlan, zombie:
   else clearTail(scope, node, size);
 }
 
-/** The dirty blocks below those that were moved: found by their place, they belong to the zombie now. */
+/** The dirty blocks below those that were moved: found by their place, they belong to the zombie
+ *  now. */
 function moveDirtyBlocks(node: FileNode, fbn: number, zombie: FileNode): void {
   for (const [key, block] of node.dirty) {
     if (block.level === LEVEL_XATTR) continue;

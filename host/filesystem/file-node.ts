@@ -1,13 +1,14 @@
 // A file's buffer tree in memory.
 //
-// A tree has `level` levels of blocks under its inode; block (level 0, fbn) is data, block (level k,
-// index) is an indirect block with the pointers of (k-1, index x 256 ...). The place of a block does
-// not change when the tree grows: a new level is put between the inode and its old children.
+// A tree has `level` levels of blocks under its inode; block (level 0, fbn) is data, block (level
+// k, index) is an indirect block with the pointers of (k-1, index x 256 ...). The place of a block
+// does not change when the tree grows: a new level is put between the inode and its old children.
 //
-// A clean block is reached by its pointer through the block cache. A dirty block has no pointer yet:
-// it stands in `dirty` by its place. Invariant: the parents of a dirty block are dirty up to the image
-// root, so that a CP finds all that it must write, and the space that it takes is known at any moment.
-// The pointer in a dirty block's slot is that of its last copy on disk (0 = none); the CP frees it.
+// A clean block is reached by its pointer through the block cache. A dirty block has no pointer
+// yet: it stands in `dirty` by its place. Invariant: the parents of a dirty block are dirty up to
+// the image root, so that a CP finds all that it must write, and the space that it takes is known
+// at any moment. The pointer in a dirty block's slot is that of its last copy on disk (0 = none);
+// the CP frees it.
 //
 // Functions that read take an Access, which says what to do about a block that is not in memory:
 // LOAD notes it and leaves by throwing MISSING; MODIFY must not miss, so it is an invariant there.
@@ -16,8 +17,8 @@ import {
   BLOCK_SIZE,
   KIND_INDIRECT,
   KIND_XATTR,
-  POINTERS_PER_BLOCK,
   POINTER_SIZE,
+  POINTERS_PER_BLOCK,
 } from '../../assembly/layout/block.ts';
 import {
   INODE_DATA_OFFSET,
@@ -176,7 +177,8 @@ export class FileNode {
   }
 
   /** MODIFY: the block at a place, dirty, its parents too. A hole becomes a new block. Without
-   *  `keep` the contents are undefined: the caller writes all of it, and it need not be in memory. */
+   *  `keep` the contents are undefined: the caller writes all of it, and it need not be in
+   *  memory. */
   change(level: number, index: number, keep = true): Block {
     const key = placeKey(level, index);
     const there = this.dirty.get(key);
@@ -184,7 +186,8 @@ export class FileNode {
     // Recursion goes one level up each time: at most INODE_LEVEL_MAX deep.
     const slot = this.#slotForChange(level, index);
     const vbn = getPointerVbn(this.#view, slot);
-    const block = vbn === 0 ? this.#create(level, index, keep) : this.#replace(slot, level, index, keep);
+    const block =
+      vbn === 0 ? this.#create(level, index, keep) : this.#replace(slot, level, index, keep);
     this.dirty.set(key, block);
     return block;
   }
@@ -301,8 +304,8 @@ export class FileNode {
     setPointer(this.#view, slot, pointer);
   }
 
-  /** MODIFY: cuts a lowest indirect block out with all its data blocks, which need not be in memory.
-   *  Returns how many blocks went. */
+  /** MODIFY: cuts a lowest indirect block out with all its data blocks, which need not be in
+   *  memory. Returns how many blocks went. */
   cutWithChildren(index: number): number {
     const block = this.find(PRESENT, 1, index);
     if (block === undefined) return 0;

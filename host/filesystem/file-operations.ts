@@ -15,12 +15,7 @@ import { copyOut, loadRead } from './file-data.ts';
 import type { Access } from './file-node.ts';
 import { Handle, handleOf } from './handle.ts';
 import { refuse } from './image-access.ts';
-import {
-  CREATE_DEMAND,
-  TRUNCATE_DEMAND,
-  writeDemand,
-  writeFileDemand,
-} from './messages.ts';
+import { CREATE_DEMAND, TRUNCATE_DEMAND, writeDemand, writeFileDemand } from './messages.ts';
 import { NameOperations } from './name-operations.ts';
 import {
   MESSAGE_SIZE_MAX,
@@ -37,8 +32,8 @@ import { REFERENCE_SIZE_MIN } from './references.ts';
 import type { FileRequest } from './requests.ts';
 import type { Scope } from './scope.ts';
 
-/** Files up to this size are written in one message with their creation; larger ones, once there is a
- *  log, are created first, and their data goes by reference. */
+/** Files up to this size are written in one message with their creation; larger ones, once there is
+ *  a log, are created first, and their data goes by reference. */
 const WRITE_FILE_MAX = 4 * REFERENCE_SIZE_MIN;
 
 export abstract class FileOperations extends NameOperations {
@@ -133,16 +128,19 @@ export abstract class FileOperations extends NameOperations {
   }
 
   #readPart(file: OpenFile, target: Uint8Array, position: number): Task<number> {
-    return this.runRead((scope, access) => {
-      const handle = handleOf(this.fs.core, scope.image, file);
-      if (!handle.readable) throw new FsError('EBADF');
-      const at = scope.inodes.address(access, handle.ino, handle.generation);
-      if (isDirectoryMode(inodeMode(scope.view, at))) throw new FsError('EISDIR');
-      const length = Math.min(target.length, inodeSizeBytes(scope.view, at) - position);
-      if (length <= 0) return 0;
-      loadRead(access, handle.node, position, length);
-      return copyOut(scope, handle.node, target, position);
-    }, { file });
+    return this.runRead(
+      (scope, access) => {
+        const handle = handleOf(this.fs.core, scope.image, file);
+        if (!handle.readable) throw new FsError('EBADF');
+        const at = scope.inodes.address(access, handle.ino, handle.generation);
+        if (isDirectoryMode(inodeMode(scope.view, at))) throw new FsError('EISDIR');
+        const length = Math.min(target.length, inodeSizeBytes(scope.view, at) - position);
+        if (length <= 0) return 0;
+        loadRead(access, handle.node, position, length);
+        return copyOut(scope, handle.node, target, position);
+      },
+      { file },
+    );
   }
 
   readFile(target: Target): Task<Uint8Array> {
@@ -207,19 +205,30 @@ export abstract class FileOperations extends NameOperations {
 
   /** A write whose data is in the log. */
   #writeLogged(file: OpenFile, data: Uint8Array, position: number): Task<number> {
-    return this.runChange(writeDemand(data.length), (scope, access) => {
-      const handle = handleOf(this.fs.core, scope.image, file);
-      if (!handle.writable) throw new FsError('EBADF');
-      const at = scope.inodes.address(access, handle.ino, handle.generation);
-      const where = handle.append ? inodeSizeBytes(scope.view, at) : position;
-      if (where + data.length > FILE_SIZE_MAX) throw new FsError('EFBIG');
-      const { ino, generation } = handle;
-      const requests: FileRequest[] = [];
-      if (data.length > 0) {
-        requests.push({ kind: 'write', ino, generation, position: where, time: this.now(), data });
-      }
-      return { requests, finish: () => data.length };
-    }, { file });
+    return this.runChange(
+      writeDemand(data.length),
+      (scope, access) => {
+        const handle = handleOf(this.fs.core, scope.image, file);
+        if (!handle.writable) throw new FsError('EBADF');
+        const at = scope.inodes.address(access, handle.ino, handle.generation);
+        const where = handle.append ? inodeSizeBytes(scope.view, at) : position;
+        if (where + data.length > FILE_SIZE_MAX) throw new FsError('EFBIG');
+        const { ino, generation } = handle;
+        const requests: FileRequest[] = [];
+        if (data.length > 0) {
+          requests.push({
+            kind: 'write',
+            ino,
+            generation,
+            position: where,
+            time: this.now(),
+            data,
+          });
+        }
+        return { requests, finish: () => data.length };
+      },
+      { file },
+    );
   }
 
   /** A large write, its whole blocks straight to their places; see references.ts. */
@@ -291,15 +300,19 @@ export abstract class FileOperations extends NameOperations {
     if (sizeBytes < 0 || !Number.isSafeInteger(sizeBytes)) throw new FsError('EINVAL');
     // A sparse file with a very large tail is cut in several messages, from its end.
     for (let isDone = false; !isDone; ) {
-      const cut = this.runChange(TRUNCATE_DEMAND, (scope, access) => {
-        const ino = this.find(scope, access, target);
-        if ('file' in target && !target.file.writable) throw new FsError('EINVAL');
-        const mode = inodeMode(scope.view, this.inodeOf(scope, access, ino));
-        if (isDirectoryMode(mode)) throw new FsError('EISDIR');
-        if ((mode & S_IFMT) === S_IFLNK) throw new FsError('ELOOP');
-        const request = this.planTruncate(scope, access, ino, sizeBytes);
-        return { requests: [request], finish: () => request.sizeBytes === sizeBytes };
-      }, target);
+      const cut = this.runChange(
+        TRUNCATE_DEMAND,
+        (scope, access) => {
+          const ino = this.find(scope, access, target);
+          if ('file' in target && !target.file.writable) throw new FsError('EINVAL');
+          const mode = inodeMode(scope.view, this.inodeOf(scope, access, ino));
+          if (isDirectoryMode(mode)) throw new FsError('EISDIR');
+          if ((mode & S_IFMT) === S_IFLNK) throw new FsError('ELOOP');
+          const request = this.planTruncate(scope, access, ino, sizeBytes);
+          return { requests: [request], finish: () => request.sizeBytes === sizeBytes };
+        },
+        target,
+      );
       isDone = yield* wait(cut.asIo());
     }
   }

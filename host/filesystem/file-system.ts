@@ -1,5 +1,5 @@
-// The file system: puts its parts together, formats and mounts, runs CPs when they are due, and gives
-// Operations on the active image and on snapshots.
+// The file system: puts its parts together, formats and mounts, runs CPs when they are due, and
+// gives Operations on the active image and on snapshots.
 
 import {
   BITS_PER_BLOCK,
@@ -12,10 +12,10 @@ import {
 import {
   IMAGE_ROOT_ACTIVE_MAP_OFFSET,
   IMAGE_ROOT_BLOCKS_USED_OFFSET,
-  IMAGE_ROOT_INODES_USED_OFFSET,
   IMAGE_ROOT_INODE_FILE_OFFSET,
   IMAGE_ROOT_INODE_LIMIT_OFFSET,
   IMAGE_ROOT_INODE_MAP_OFFSET,
+  IMAGE_ROOT_INODES_USED_OFFSET,
   IMAGE_ROOT_MAGIC,
   IMAGE_ROOT_MAGIC_OFFSET,
   IMAGE_ROOT_SIZE_OFFSET,
@@ -24,17 +24,21 @@ import {
   INO_FIRST,
   INO_ROOT,
 } from '../../assembly/layout/image-root.ts';
-import { INODE_LEVEL_OFFSET, INODE_LINKS_OFFSET, INODE_MODE_OFFSET } from '../../assembly/layout/inode.ts';
+import {
+  INODE_LEVEL_OFFSET,
+  INODE_LINKS_OFFSET,
+  INODE_MODE_OFFSET,
+} from '../../assembly/layout/inode.ts';
 import { StorageError } from '../base/errors.ts';
 import { type Step, Task, wait } from '../base/task.ts';
 import type { BlockVolume } from '../device/block-volume.ts';
-import { setInodeSizeBytes, inodeSizeBytes } from '../format/inode.ts';
+import { inodeSizeBytes, setInodeSizeBytes } from '../format/inode.ts';
 import { HOLE, type Pointer } from '../format/pointer.ts';
 import {
   decodeVolumeState,
+  VOLUME_FILE_OFFSETS,
   VOLUME_FILES_FIRST_OFFSET,
   VOLUME_FILES_SIZE,
-  VOLUME_FILE_OFFSETS,
   type VolumeState,
 } from '../format/volume-state.ts';
 import { getU64, setU64 } from '../format/words.ts';
@@ -56,8 +60,8 @@ import { Load } from './load.ts';
 import { MessageDriver } from './message-driver.ts';
 import { S_IFDIR, S_IFREG } from './operations.ts';
 import type { FileRequest, SnapshotChangeRequest, SnapshotRequest } from './requests.ts';
-import { applySnapshotRequest } from './snapshot-operations.ts';
 import { changeDirectory } from './scope.ts';
+import { applySnapshotRequest } from './snapshot-operations.ts';
 import { SnapshotTable } from './snapshot-table.ts';
 import {
   DeleteSlice,
@@ -68,7 +72,7 @@ import {
 import { AREAS_PER_BLOCK_SHIFT, VolumeMaps } from './volume-maps.ts';
 import { Zombies } from './zombies.ts';
 
-/** A CP at least this often while there is something dirty (I-1). */
+/** A CP at least this often while there is something dirty. */
 const CP_INTERVAL_MS = 10_000;
 
 /** Bytes of the arena that a file system takes beside its frames. */
@@ -359,8 +363,8 @@ export class FileSystem {
     applySnapshotRequest(this.core, request);
   }
 
-  /** Replay must not run a CP in between: all of it has to fit into one generation, as it did when it
-   *  was logged. */
+  /** Replay must not run a CP in between: all of it has to fit into one generation, as it did when
+   *  it was logged. */
   *#makeRoom(): Step<void> {
     const { core } = this;
     if (core.dirtyLoad < core.dirtyMax * 2) return;

@@ -42,7 +42,8 @@ export class Handle implements OpenFile {
   }
 }
 
-/** The handle behind an OpenFile; EBADF if it is closed or not of this image, ESTALE after a rollback. */
+/** The handle behind an OpenFile; EBADF if it is closed or not of this image, ESTALE after a
+ *  rollback. */
 export function handleOf(core: Core, image: Image, file: OpenFile): Handle {
   if (!(file instanceof Handle) || file.isClosed) throw new FsError('EBADF');
   if (file.coreGeneration !== core.generation && !image.isReadOnly) throw new FsError('ESTALE');

@@ -47,7 +47,8 @@ export abstract class ImageAccess {
     return this.#scope;
   }
 
-  /** `target`: what is read, where that is known; its calls take effect in the order they are made. */
+  /** `target`: what is read, where that is known; its calls take effect in the order they are
+   *  made. */
   protected runRead<T>(
     find: (scope: Scope, access: Access, note: NoteFile) => T,
     target?: Target,

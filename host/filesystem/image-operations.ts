@@ -1,5 +1,5 @@
-// Operations on one image: calls become messages. Names and open files have files of their own; here
-// are attributes and the whole.
+// Operations on one image: calls become messages. Names and open files have files of their own;
+// here are attributes and the whole.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import {
@@ -57,30 +57,34 @@ export class ImageOperations extends FileOperations implements Operations {
   }
 
   change(target: Target, change: AttributeChange): Task<void> {
-    return this.runChange(CHANGE_DEMAND, (scope, access) => {
-      const ino = this.find(scope, access, target);
-      const at = this.inodeOf(scope, access, ino);
-      const time = this.now();
-      const mask =
-        (change.mode === undefined ? 0 : CHANGE_MODE) |
-        (change.uid === undefined ? 0 : CHANGE_UID) |
-        (change.gid === undefined ? 0 : CHANGE_GID) |
-        (change.atime === undefined ? 0 : CHANGE_ATIME) |
-        (change.mtime === undefined ? 0 : CHANGE_MTIME);
-      const request: FileRequest = {
-        kind: 'change',
-        ino,
-        generation: inodeGeneration(scope.view, at),
-        mask,
-        mode: change.mode ?? 0,
-        uid: change.uid ?? 0,
-        gid: change.gid ?? 0,
-        atime: change.atime ?? time,
-        mtime: change.mtime ?? time,
-        time,
-      };
-      return { requests: [request], finish: () => undefined };
-    }, target);
+    return this.runChange(
+      CHANGE_DEMAND,
+      (scope, access) => {
+        const ino = this.find(scope, access, target);
+        const at = this.inodeOf(scope, access, ino);
+        const time = this.now();
+        const mask =
+          (change.mode === undefined ? 0 : CHANGE_MODE) |
+          (change.uid === undefined ? 0 : CHANGE_UID) |
+          (change.gid === undefined ? 0 : CHANGE_GID) |
+          (change.atime === undefined ? 0 : CHANGE_ATIME) |
+          (change.mtime === undefined ? 0 : CHANGE_MTIME);
+        const request: FileRequest = {
+          kind: 'change',
+          ino,
+          generation: inodeGeneration(scope.view, at),
+          mask,
+          mode: change.mode ?? 0,
+          uid: change.uid ?? 0,
+          gid: change.gid ?? 0,
+          atime: change.atime ?? time,
+          mtime: change.mtime ?? time,
+          time,
+        };
+        return { requests: [request], finish: () => undefined };
+      },
+      target,
+    );
   }
 
   // Extended attributes.
@@ -110,25 +114,29 @@ export class ImageOperations extends FileOperations implements Operations {
   }
 
   #changeXattr(target: Target, name: string, value: Uint8Array, isRemoval: boolean): Task<void> {
-    return this.runChange(XATTR_DEMAND, (scope, access) => {
-      const bytes = encoder.encode(name);
-      if (bytes.length === 0) throw new FsError('EINVAL');
-      if (bytes.length > NAME_SIZE_MAX) throw new FsError('ERANGE');
-      if (value.length > BLOCK_SIZE) throw new FsError('ENOSPC');
-      const ino = this.find(scope, access, target);
-      const generation = inodeGeneration(scope.view, this.inodeOf(scope, access, ino));
-      const time = this.now();
-      const request: FileRequest = {
-        kind: 'xattr',
-        ino,
-        generation,
-        name: bytes,
-        value,
-        isRemoval,
-        time,
-      };
-      return { requests: [request], finish: () => undefined };
-    }, target);
+    return this.runChange(
+      XATTR_DEMAND,
+      (scope, access) => {
+        const bytes = encoder.encode(name);
+        if (bytes.length === 0) throw new FsError('EINVAL');
+        if (bytes.length > NAME_SIZE_MAX) throw new FsError('ERANGE');
+        if (value.length > BLOCK_SIZE) throw new FsError('ENOSPC');
+        const ino = this.find(scope, access, target);
+        const generation = inodeGeneration(scope.view, this.inodeOf(scope, access, ino));
+        const time = this.now();
+        const request: FileRequest = {
+          kind: 'xattr',
+          ino,
+          generation,
+          name: bytes,
+          value,
+          isRemoval,
+          time,
+        };
+        return { requests: [request], finish: () => undefined };
+      },
+      target,
+    );
   }
 
   // The whole.

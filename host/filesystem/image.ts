@@ -1,7 +1,7 @@
 // One file-system image: the active one, or a snapshot's. Gives inodes and buffer trees by number.
 //
-// The image root block holds the inodes of the three files that make an image: inode file, inode map,
-// active map. Nodes are kept while they are open or dirty; others are made anew at each use.
+// The image root block holds the inodes of the three files that make an image: inode file, inode
+// map, active map. Nodes are kept while they are open or dirty; others are made anew at each use.
 
 import {
   BITS_PER_BLOCK_SHIFT,
@@ -18,7 +18,11 @@ import {
   IMAGE_ROOT_INODE_MAP_OFFSET,
   IMAGE_ROOT_ZOMBIE_BLOCKS_OFFSET,
 } from '../../assembly/layout/image-root.ts';
-import { INODES_PER_BLOCK, INODES_PER_BLOCK_SHIFT, INODE_SIZE } from '../../assembly/layout/inode.ts';
+import {
+  INODE_SIZE,
+  INODES_PER_BLOCK,
+  INODES_PER_BLOCK_SHIFT,
+} from '../../assembly/layout/inode.ts';
 import { assert } from '../base/assert.ts';
 import { FsError } from '../base/errors.ts';
 import type { Address, Ino } from '../base/units.ts';
@@ -37,7 +41,8 @@ const INO_ACTIVE_MAP = -3;
 export class Image {
   readonly cache: BlockCache;
   readonly isReadOnly: boolean;
-  /** The active image's root block: dirty, or clean and pinned. A snapshot's is found in the cache. */
+  /** The active image's root block: dirty, or clean and pinned. A snapshot's is found in the
+   *  cache. */
   #root: Block | undefined;
   /** Where the root was last written; vbn 0 for an image that never was. */
   rootPointer: Pointer;
@@ -183,10 +188,7 @@ export class Image {
   keptNode(ino: Ino, kind?: number): FileNode {
     const known = this.nodes.get(ino);
     if (known !== undefined) return known;
-    const node =
-      kind === undefined
-        ? this.node(PRESENT, ino)
-        : this.makeNode(ino, kind);
+    const node = kind === undefined ? this.node(PRESENT, ino) : this.makeNode(ino, kind);
     this.nodes.set(ino, node);
     return node;
   }

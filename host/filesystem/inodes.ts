@@ -1,17 +1,19 @@
 // Inodes: giving them out, taking them back, and the zombie queue.
 //
-// The inode map has one bit per inode number. A number freed by a logged message can be used again at
-// once (replay frees it at the same point); one freed by the zombie worker, which is not logged, rests
-// until the CP that contains this is durable, so that every record's number is free when it is replayed.
+// The inode map has one bit per inode number. A number freed by a logged message can be used again
+// at once (replay frees it at the same point); one freed by the zombie worker, which is not logged,
+// rests until the CP that contains this is durable, so that every record's number is free when it
+// is replayed.
 //
 // The zombie queue (ENGINE 12) is a list through the inodes, head and tail in the image root: files
-// without a name whose blocks are still to be freed, and files that are unlinked but open (orphans),
-// which the worker passes over until they are closed. After a mount nothing is open: all are zombies.
+// without a name whose blocks are still to be freed, and files that are unlinked but open
+// (orphans), which the worker passes over until they are closed. After a mount nothing is open: all
+// are zombies.
 
 import { BITS_PER_BLOCK, BITS_PER_BLOCK_SHIFT } from '../../assembly/layout/block.ts';
 import {
-  IMAGE_ROOT_INODES_USED_OFFSET,
   IMAGE_ROOT_INODE_LIMIT_OFFSET,
+  IMAGE_ROOT_INODES_USED_OFFSET,
   IMAGE_ROOT_ZOMBIE_BLOCKS_OFFSET,
   IMAGE_ROOT_ZOMBIE_HEAD_OFFSET,
   IMAGE_ROOT_ZOMBIE_TAIL_OFFSET,
@@ -20,8 +22,8 @@ import {
   INODE_ATIME_OFFSET,
   INODE_BTIME_OFFSET,
   INODE_CTIME_OFFSET,
-  INODE_FLAGS_OFFSET,
   INODE_FLAG_ZOMBIE,
+  INODE_FLAGS_OFFSET,
   INODE_GENERATION_OFFSET,
   INODE_GID_OFFSET,
   INODE_LINKS_OFFSET,
@@ -278,4 +280,3 @@ export interface NewInode {
   readonly parent: Ino;
   readonly time: Instant;
 }
-

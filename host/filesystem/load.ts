@@ -1,5 +1,5 @@
 // LOAD's access: notes what is not in memory and leaves. The driver fetches all of it, for many
-// messages at once, and runs LOAD again (DESIGN §3).
+// messages at once, and runs LOAD again.
 
 import { FsError } from '../base/errors.ts';
 import { checksumHex, type Pointer } from '../format/pointer.ts';

@@ -1,13 +1,15 @@
-// Messages: one file-system request each (DESIGN §3). The driver admits a message, runs LOAD until
-// nothing is missing, runs MODIFY in the same turn, logs what it did, and waits for the group commit.
+// Messages: one file-system request each. The driver admits a message, runs LOAD until nothing is
+// missing, runs MODIFY in the same turn, logs what it did, and waits for the group commit.
 //
-// A message that finds all it needs in memory is done in the turn it came. One that must wait keeps the
-// blocks it found (pinned), and stands in the queue of each of its conflict keys, by the order of calls:
-// it goes on when nobody who was called earlier stands before it (ENGINE 15). Keys that are known from
-// the call itself (an open file's) are queued for at once, others as soon as LOAD has found them.
+// A message that finds all it needs in memory is done in the turn it came. One that must wait keeps
+// the blocks it found (pinned), and stands in the queue of each of its conflict keys, by the order
+// of calls: it goes on when nobody who was called earlier stands before it (ENGINE 15). Keys that
+// are known from the call itself (an open file's) are queued for at once, others as soon as LOAD
+// has found them.
 //
-// Why this ends: a message waits only for earlier calls; room is promised in the order of calls, so that
-// those before it have theirs; and one that only reads keeps no frames while it waits for others.
+// Why this ends: a message waits only for earlier calls; room is promised in the order of calls, so
+// that those before it have theirs; and one that only reads keeps no frames while it waits for
+// others.
 
 import { assert, InvariantError } from '../base/assert.ts';
 import { FsError, isFsError, StorageError } from '../base/errors.ts';
@@ -257,8 +259,8 @@ export class MessageDriver {
     }
   }
 
-  /** Runs LOAD once, and queues for the keys that it found. What fails while earlier calls are still to
-   *  take effect may not fail after them. */
+  /** Runs LOAD once, and queues for the keys that it found. What fails while earlier calls are
+   *  still to take effect may not fail after them. */
   #tryLoad<T>(load: Load, message: Message<T>, self: Self): 'ready' | 'blocked' | 'missing' {
     this.#core.cache.beginTurn();
     try {
@@ -396,9 +398,9 @@ export class MessageDriver {
     }
   }
 
-  /** A CP makes room of every kind; so does a message that ends. Where space is short a CP is run even
-   *  with nothing dirty: what was freed lately rests until then. 'idle': nothing is under way that
-   *  could give any. */
+  /** A CP makes room of every kind; so does a message that ends. Where space is short a CP is run
+   *  even with nothing dirty: what was freed lately rests until then. 'idle': nothing is under way
+   *  that could give any. */
   #roomMayCome(isShort: boolean): Io<'waited' | 'idle' | 'sync'> {
     const core = this.#core;
     return {

@@ -1,12 +1,12 @@
 // The two shapes that messages have: one that reads, and one that changes by requests.
 
 import type { Ino } from '../base/units.ts';
+import { loadRequest, modifyRequest } from './effects.ts';
+import { writeBlocksMax } from './file-data.ts';
 import type { Access } from './file-node.ts';
 import type { Demand, Message } from './message-driver.ts';
-import { loadRequest, modifyRequest } from './effects.ts';
-import { REQUEST_SIZE_MAX, type FileRequest } from './requests.ts';
+import { type FileRequest, REQUEST_SIZE_MAX } from './requests.ts';
 import type { Scope } from './scope.ts';
-import { writeBlocksMax } from './file-data.ts';
 
 /** Reads: `find` runs in LOAD until it finds everything, and gives what MODIFY then returns. */
 export class ReadMessage<T> implements Message<T> {
@@ -50,7 +50,8 @@ export interface Plan<T> {
   readonly finish: () => T;
 }
 
-/** Changes: `plan` runs in LOAD and decides the requests; their own LOADs follow, then their MODIFYs. */
+/** Changes: `plan` runs in LOAD and decides the requests; their own LOADs follow, then their
+ *  MODIFYs. */
 export class ChangeMessage<T> implements Message<T> {
   readonly demand: Demand;
   readonly earlyKeys: readonly string[];
@@ -99,7 +100,8 @@ export class ChangeMessage<T> implements Message<T> {
 }
 
 export const inoKey = (ino: number) => `i${ino}`;
-const nameKey = (directory: number, name: Uint8Array) => `d${directory}/${String.fromCharCode(...name)}`;
+const nameKey = (directory: number, name: Uint8Array) =>
+  `d${directory}/${String.fromCharCode(...name)}`;
 
 /** Conflict keys of a request (ENGINE 15): its inode, or directory and name, or both ends. */
 export function keysOf(request: FileRequest): string[] {
@@ -120,8 +122,8 @@ export function keysOf(request: FileRequest): string[] {
   }
 }
 
-// Demands: worst cases, from these parts. An inode's path: its block, three indirect blocks, the image
-// root. A directory: nine nodes changed or made, their indirect blocks, two levels of growth.
+// Demands: worst cases, from these parts. An inode's path: its block, three indirect blocks, the
+// image root. A directory: nine nodes changed or made, their indirect blocks, two levels of growth.
 const INODE_PATH = 6;
 const MAP_PATH = 3;
 const DIRECTORY = 24;

@@ -1,6 +1,7 @@
 // What a file system can be asked: the calls that the node:fs-shaped face (host/fs/) is made of.
 // Each returns a Task: awaited for an async call, driven to its end in the same turn for a sync
-// call. An Operations object is one image: the active file system, or a snapshot (read-only, EROFS).
+// call. An Operations object is one image: the active file system, or a snapshot (read-only,
+// EROFS).
 //
 // Paths are absolute, '/'-separated; '', '.' and '..' components are resolved here, symbolic links
 // too (at most SYMLINKS_MAX, then ELOOP). Failures are FsErrors with a code only: the face adds
@@ -140,6 +141,7 @@ export interface Operations {
   removeXattr(target: Target, name: string): Task<void>;
 
   statfs(): Task<StatFs>;
-  /** Everything acknowledged before is durable afterwards (a no-op where durability is 'durable'). */
+  /** Everything acknowledged before is durable afterwards (a no-op where durability is
+   *  'durable'). */
   sync(): Task<void>;
 }

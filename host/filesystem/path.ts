@@ -1,11 +1,11 @@
-// Path resolution, as part of a message's LOAD: from a path to a directory, a name in it, and the inode
-// that the name leads to. Iterative, with bounds on symbolic links and on the path's length.
+// Path resolution, as part of a message's LOAD: from a path to a directory, a name in it, and the
+// inode that the name leads to. Iterative, with bounds on symbolic links and on the path's length.
 
-import { INO_ROOT } from '../../assembly/layout/image-root.ts';
 import {
   DIRECTORY_KIND_DIRECTORY,
   DIRECTORY_KIND_SYMLINK,
 } from '../../assembly/layout/directory.ts';
+import { INO_ROOT } from '../../assembly/layout/image-root.ts';
 import { FsError } from '../base/errors.ts';
 import type { Ino } from '../base/units.ts';
 import { inodeMode, inodeParent, inodeSizeBytes } from '../format/inode.ts';
@@ -13,7 +13,7 @@ import { lookup } from './directory.ts';
 import { isDirectoryMode } from './effects.ts';
 import { copyOut, loadRead } from './file-data.ts';
 import type { Access } from './file-node.ts';
-import { NAME_SIZE_MAX, SYMLINKS_MAX, SYMLINK_SIZE_MAX } from './operations.ts';
+import { NAME_SIZE_MAX, SYMLINK_SIZE_MAX, SYMLINKS_MAX } from './operations.ts';
 import { readDirectory, type Scope } from './scope.ts';
 
 /** Components of a path, links expanded. */
@@ -37,14 +37,9 @@ export interface Resolved {
   readonly hasSlash: boolean;
 }
 
-/** LOAD: what `path` means. ENOENT for a missing directory on the way, ENOTDIR, ELOOP, ENAMETOOLONG,
- *  EINVAL for a NUL; a missing last component is an answer (ino 0). */
-export function resolve(
-  scope: Scope,
-  access: Access,
-  path: string,
-  followLast: boolean,
-): Resolved {
+/** LOAD: what `path` means. ENOENT for a missing directory on the way, ENOTDIR, ELOOP,
+ *  ENAMETOOLONG, EINVAL for a NUL; a missing last component is an answer (ino 0). */
+export function resolve(scope: Scope, access: Access, path: string, followLast: boolean): Resolved {
   if (path === '') throw new FsError('ENOENT');
   if (path.includes('\0')) throw new FsError('EINVAL');
   let components = split(path);
@@ -55,7 +50,8 @@ export function resolve(
     const component = components[next++];
     if (component === undefined) return { ...at, hasSlash };
     const isLast = next === components.length;
-    if (at.kind !== DIRECTORY_KIND_DIRECTORY) throw new FsError(at.ino === 0 ? 'ENOENT' : 'ENOTDIR');
+    if (at.kind !== DIRECTORY_KIND_DIRECTORY)
+      throw new FsError(at.ino === 0 ? 'ENOENT' : 'ENOTDIR');
     const directory = at.ino;
     const found = step(scope, access, directory, component);
     if (found.kind === DIRECTORY_KIND_SYMLINK && (!isLast || followLast)) {

@@ -2,15 +2,15 @@
 
 import { BLOCK_SIZE, POINTER_SIZE } from '../../assembly/layout/block.ts';
 import type { Ino, Instant } from '../base/units.ts';
+import { HOLE } from '../format/pointer.ts';
 import type { Core } from './core.ts';
 import { loadRequest, modifyRequest } from './effects.ts';
 import { writeBlocksMax } from './file-data.ts';
 import type { Access } from './file-node.ts';
 import type { Demand, Message } from './message-driver.ts';
 import { inoKey } from './messages.ts';
-import { type ReferenceRequest, REQUEST_SIZE_MAX, type WriteRequest } from './requests.ts';
+import { REQUEST_SIZE_MAX, type ReferenceRequest, type WriteRequest } from './requests.ts';
 import type { Scope } from './scope.ts';
-import { HOLE } from '../format/pointer.ts';
 
 /** Thrown by LOAD where too few stripes are empty: the write goes through the log instead. */
 export const NO_STRIPES = Symbol('no empty stripes');

@@ -1,14 +1,14 @@
-// Large writes by reference (ENGINE 20): the data goes straight to its place on the disks, filling whole
-// stripes, and the log record carries only the pointers.
+// Large writes by reference (ENGINE 20): the data goes straight to its place on the disks, filling
+// whole stripes, and the log record carries only the pointers.
 //
 //   LOAD     areas are prepared, the way to the pointers' slots is in memory
 //   MODIFY   vbns are taken, checksums made, pointers entered; the blocks are clean, pinned until written
 //   then     the blocks are written and flushed, before any log flush that has the record (`settle`)
 //
-// The maps learn of the blocks at the next CP, as they do of everything. Until then they are "taken":
-// no allocation gets them, nor does a replay's, which takes all vbns that the log names before it
-// allocates anything. A vbn that a record names and that is freed again rests like any other, and so is
-// not reused before the record's half is recycled.
+// The maps learn of the blocks at the next CP, as they do of everything. Until then they are
+// "taken": no allocation gets them, nor does a replay's, which takes all vbns that the log names
+// before it allocates anything. A vbn that a record names and that is freed again rests like any
+// other, and so is not reused before the record's half is recycled.
 
 import { BLOCK_SIZE, KIND_DATA } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
@@ -120,4 +120,3 @@ export class ReferenceWrites {
 }
 
 const NEXT_TURN: Io<void> = { start: () => Promise.resolve(), startSync: () => undefined };
-

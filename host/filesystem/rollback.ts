@@ -1,9 +1,10 @@
-// Rollback: the active file system becomes a snapshot's image again; all snapshots stay (ENGINE 26).
+// Rollback: the active file system becomes a snapshot's image again; all snapshots stay (ENGINE
+// 26).
 //
-// A CP first commits what is dirty. Then, with messages held off, the maps change in memory, the image is
-// replaced by the snapshot's own (not a block of it is written), and a CP of the volume files alone makes
-// that durable. A crash before its root is the state before; one after it, the state after. Handles that
-// were open give ESTALE.
+// A CP first commits what is dirty. Then, with messages held off, the maps change in memory, the
+// image is replaced by the snapshot's own (not a block of it is written), and a CP of the volume
+// files alone makes that durable. A crash before its root is the state before; one after it, the
+// state after. Handles that were open give ESTALE.
 
 import { BITS_PER_BLOCK, BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';

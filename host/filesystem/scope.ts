@@ -1,8 +1,8 @@
 // What a message works on: an image, and the way to its blocks.
 
-import type { Address, Fbn, Ino, Vbn } from '../base/units.ts';
-import { StorageError } from '../base/errors.ts';
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
+import { StorageError } from '../base/errors.ts';
+import type { Address, Fbn, Ino, Vbn } from '../base/units.ts';
 import { inodeSizeBytes, setInodeSizeBytes } from '../format/inode.ts';
 import type { DirectoryBlocks } from './directory.ts';
 import { type Access, type FileNode, PRESENT } from './file-node.ts';

@@ -1,26 +1,38 @@
-// What users do with snapshots: take, list, hold, delete, roll back. Taking one with nothing dirty, and
-// holding, releasing and deleting, is one log record (ENGINE 28); otherwise it is a CP.
+// What users do with snapshots: take, list, hold, delete, roll back. Taking one with nothing dirty,
+// and holding, releasing and deleting, is one log record (ENGINE 28); otherwise it is a CP.
 
+import {
+  IMAGE_ROOT_ACTIVE_MAP_OFFSET,
+  IMAGE_ROOT_CP_OFFSET,
+} from '../../assembly/layout/image-root.ts';
+import { INODE_SIZE } from '../../assembly/layout/inode.ts';
+import { SNAPSHOT_NAME_SIZE_MAX } from '../../assembly/layout/snapshot.ts';
 import { InvariantError } from '../base/assert.ts';
 import { FsError, StorageError } from '../base/errors.ts';
 import { type Step, wait } from '../base/task.ts';
-import { IMAGE_ROOT_ACTIVE_MAP_OFFSET, IMAGE_ROOT_CP_OFFSET } from '../../assembly/layout/image-root.ts';
-import { getU64 } from '../format/words.ts';
-import { INODE_SIZE } from '../../assembly/layout/inode.ts';
-import { SNAPSHOT_NAME_SIZE_MAX } from '../../assembly/layout/snapshot.ts';
 import type { SnapshotEntry } from '../format/snapshot.ts';
+import { getU64 } from '../format/words.ts';
 import type { Core } from './core.ts';
 import type { FileSystem } from './file-system.ts';
 import { Image } from './image.ts';
 import type { Demand, Message } from './message-driver.ts';
-import { type Request, REQUEST_SIZE_MAX, type SnapshotChangeRequest, type SnapshotRequest } from './requests.ts';
+import {
+  REQUEST_SIZE_MAX,
+  type Request,
+  type SnapshotChangeRequest,
+  type SnapshotRequest,
+} from './requests.ts';
 import { CreateSnapshot } from './snapshots.ts';
 
 const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
 /** INVALID_ARGUMENT unless `name` can be a snapshot's or clone's. */
 export function checkSnapshotName(name: string): void {
-  if (typeof name === 'string' && name.length <= SNAPSHOT_NAME_SIZE_MAX && NAME_PATTERN.test(name)) {
+  if (
+    typeof name === 'string' &&
+    name.length <= SNAPSHOT_NAME_SIZE_MAX &&
+    NAME_PATTERN.test(name)
+  ) {
     return;
   }
   throw new StorageError('INVALID_ARGUMENT', `'${String(name)}' cannot be a snapshot's name`, {
@@ -73,7 +85,9 @@ export class SnapshotOperations {
   *hold(name: string, change: 1 | -1): Step<void> {
     yield* this.#change(name, (entry) => {
       if (entry.holds + change < 0) {
-        throw new StorageError('INVALID_ARGUMENT', `snapshot '${name}' is not held`, { detail: { name } });
+        throw new StorageError('INVALID_ARGUMENT', `snapshot '${name}' is not held`, {
+          detail: { name },
+        });
       }
       return { holds: entry.holds + change, isDeleted: false };
     });

@@ -1,17 +1,14 @@
 // The snapshot table in memory, and the snapshot tree: who is whose neighbour.
 //
-// Snapshots form a tree, and the active file system has a place in it too (ENGINE 26): its parent is the
-// snapshot taken last, or rolled back to. Its neighbours are that parent and the parent's other children
-// (siblings). While snapshot D is being deleted, map blocks below the cursor are in the state after it
-// (D is gone, its children are its parent's) and those above in the state before (ENGINE 27): every
-// question about neighbours is asked for one map block.
+// Snapshots form a tree, and the active file system has a place in it too (ENGINE 26): its parent
+// is the snapshot taken last, or rolled back to. Its neighbours are that parent and the parent's
+// other children (siblings). While snapshot D is being deleted, map blocks below the cursor are in
+// the state after it (D is gone, its children are its parent's) and those above in the state before
+// (ENGINE 27): every question about neighbours is asked for one map block.
 
-import {
-  SNAPSHOT_ENTRY_SIZE,
-  SNAPSHOTS_PER_BLOCK,
-} from '../../assembly/layout/snapshot.ts';
-import { IMAGE_ROOT_ACTIVE_MAP_OFFSET } from '../../assembly/layout/image-root.ts';
 import { BITS_PER_BLOCK_SHIFT, BLOCK_SIZE, KIND_MAP } from '../../assembly/layout/block.ts';
+import { IMAGE_ROOT_ACTIVE_MAP_OFFSET } from '../../assembly/layout/image-root.ts';
+import { SNAPSHOT_ENTRY_SIZE, SNAPSHOTS_PER_BLOCK } from '../../assembly/layout/snapshot.ts';
 import { assert } from '../base/assert.ts';
 import type { Vbn } from '../base/units.ts';
 import { setInodeSizeBytes } from '../format/inode.ts';
@@ -181,7 +178,8 @@ export class SnapshotTable {
     return node;
   }
 
-  /** Parent of a snapshot (or of `state.parent`'s owner, the active file system) for one map block. */
+  /** Parent of a snapshot (or of `state.parent`'s owner, the active file system) for one map
+   *  block. */
   #parentAt(parent: number, state: VolumeState, mapIndex: number): number {
     if (parent === 0 || parent !== state.deleting) return parent;
     if (!isBelowCursor(state, mapIndex)) return parent;

@@ -1,5 +1,5 @@
-// Snapshots: taking, holding, deleting, rolling back. What changes maps or the snapshot table happens as
-// an action of a CP; the rules are ENGINE 26-30, the tree is snapshot-table.ts.
+// Snapshots: taking, holding, deleting, rolling back. What changes maps or the snapshot table
+// happens as an action of a CP; the rules are ENGINE 26-30, the tree is snapshot-table.ts.
 
 import { BITS_PER_BLOCK, BITS_PER_BLOCK_SHIFT, BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
@@ -26,8 +26,8 @@ export interface SnapshotAction {
   readonly newSlot: number | undefined;
   /** LOAD: reads what it needs, and adds the map blocks that it will change. */
   plan(access: Access, touched: Set<number>): void;
-  /** After the active file system's own frees, but for those of its map blocks. `unshield` takes blocks
-   *  (a plane, at an address) out of what shields those. */
+  /** After the active file system's own frees, but for those of its map blocks. `unshield` takes
+   *  blocks (a plane, at an address) out of what shields those. */
   freeze(unshield: (mapIndex: number, plane: Address) => void): void;
   imagePlaced(image: PlacedImage): void;
   updateState(state: VolumeState): void;
@@ -115,7 +115,8 @@ export class DeleteSlice implements SnapshotAction {
     for (const [index, block] of this.#candidates) if (block !== undefined) touched.add(index);
   }
 
-  /** The snapshot's plane without its keepers' for one map block, undefined where nothing is left. */
+  /** The snapshot's plane without its keepers' for one map block, undefined where nothing is
+   *  left. */
   #candidate(access: Access, index: number): Block | undefined {
     const { snapshots, cache, kernels } = this.#core;
     const own = snapshots.plane(this.#entry.id).find(access, 0, index);
@@ -161,7 +162,8 @@ export class DeleteSlice implements SnapshotAction {
           bits &= bits - 1;
         }
       }
-      // The active map's own blocks are freed after this: the snapshot must not shield them any more.
+      // The active map's own blocks are freed after this: the snapshot must not shield them any
+      // more.
       unshield(index, frame.address);
       cache.abandonLoad(frame);
     }

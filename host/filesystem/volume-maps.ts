@@ -4,10 +4,10 @@
 //   summary map (a volume file)           1 = snapshots, volume files or the log hold it, active not
 //   neither                               free; if freed lately it rests for one more CP (ENGINE 7)
 //
-// Maps change in a CP's freeze turn only (ENGINE 24). A block that the active file system frees goes to
-// the summary map if a neighbour in the snapshot tree (the active file system's parent, or a sibling)
-// has it in its plane, else it is free (ENGINE 26); the neighbours' planes of a map block are united in
-// one frame ("shield") before the freeze.
+// Maps change in a CP's freeze turn only (ENGINE 24). A block that the active file system frees
+// goes to the summary map if a neighbour in the snapshot tree (the active file system's parent, or
+// a sibling) has it in its plane, else it is free (ENGINE 26); the neighbours' planes of a map
+// block are united in one frame ("shield") before the freeze.
 
 import {
   AREA_STRIPES_SHIFT,
@@ -109,8 +109,9 @@ export class VolumeMaps {
     this.#rest(vbn);
   }
 
-  /** Rollback, one map block (ENGINE 26): summary := (summary or (active and shield)) and not target.
-   *  Blocks that only the active file system has are free then. Addresses; 0 = all clear. */
+  /** Rollback, one map block (ENGINE 26): summary := (summary or (active and shield)) and not
+   *  target. Blocks that only the active file system has are free then. Addresses; 0 = all
+   *  clear. */
   rollBack(index: number, words: { active: number; target: number; shield: number }): void {
     const u32 = this.#u32;
     const at = (address: number, word: number) =>

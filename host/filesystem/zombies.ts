@@ -1,14 +1,14 @@
-// The zombie worker: frees the blocks of files that have no name any more, a lowest indirect block with
-// its data at a time, across CPs. It changes memory only, is not logged, and goes on after a mount where
-// the last CP left it (ENGINE 12). Files that are still open (orphans) are passed over.
+// The zombie worker: frees the blocks of files that have no name any more, a lowest indirect block
+// with its data at a time, across CPs. It changes memory only, is not logged, and goes on after a
+// mount where the last CP left it (ENGINE 12). Files that are still open (orphans) are passed over.
 
-import { INODE_LEVEL_OFFSET, INODE_POINTERS } from '../../assembly/layout/inode.ts';
 import { POINTERS_PER_BLOCK } from '../../assembly/layout/block.ts';
+import { INODE_LEVEL_OFFSET, INODE_POINTERS } from '../../assembly/layout/inode.ts';
 import { type Step, wait } from '../base/task.ts';
 import type { Ino } from '../base/units.ts';
 import { inodeLevel } from '../format/inode.ts';
 import type { Core } from './core.ts';
-import { type Access, type FileNode, placeKey, PRESENT } from './file-node.ts';
+import { type Access, type FileNode, PRESENT, placeKey } from './file-node.ts';
 import type { Demand, Message, MessageDriver } from './message-driver.ts';
 
 /** Pending frees at which the worker waits for a CP: bounds the freeze turn. */
@@ -83,14 +83,21 @@ class ZombieStep implements Message<Outcome> {
     if (target !== undefined) node.find(access, target.level, target.index);
   }
 
-  /** The lowest indirect block to cut next (level 1), or an empty one above; undefined: tree empty. */
+  /** The lowest indirect block to cut next (level 1), or an empty one above; undefined: tree
+   *  empty. */
   #target(access: Access, node: FileNode): { level: number; index: number } | undefined {
     const height = inodeLevel(this.#core.arena.view, node.home.read(access));
     let index = firstChild(access, node, height - 1, 0, INODE_POINTERS);
     if (height === 0 || index < 0) return undefined;
     let level = height - 1;
     while (level > 1) {
-      const child = firstChild(access, node, level - 1, index * POINTERS_PER_BLOCK, POINTERS_PER_BLOCK);
+      const child = firstChild(
+        access,
+        node,
+        level - 1,
+        index * POINTERS_PER_BLOCK,
+        POINTERS_PER_BLOCK,
+      );
       if (child < 0) return { level, index };
       level--;
       index = child;
@@ -133,7 +140,8 @@ function firstChild(
   count: number,
 ): number {
   for (let index = first; index < first + count && level >= 0; index++) {
-    if (node.dirty.has(placeKey(level, index)) || node.hasPointer(access, level, index)) return index;
+    if (node.dirty.has(placeKey(level, index)) || node.hasPointer(access, level, index))
+      return index;
   }
   return -1;
 }

@@ -1,8 +1,8 @@
-// Reading for verify: from the medium, past the buffer cache, many blocks at once in ascending order
-// of vbn. Only a block that this run has read already may come from the cache.
+// Reading for verify: from the medium, past the buffer cache, many blocks at once in ascending
+// order of vbn. Only a block that this run has read already may come from the cache.
 //
-// The frames are the cache's, taken as for any load; blocks worth it (`keeps`) stay there. Checksums
-// are computed here too: verify relies on nobody below.
+// The frames are the cache's, taken as for any load; blocks worth it (`keeps`) stay there.
+// Checksums are computed here too: verify relies on nobody below.
 
 import { BLOCK_SIZE } from '../../../assembly/layout/block.ts';
 import { StorageError } from '../../base/errors.ts';
@@ -12,8 +12,8 @@ import type { BlockRead } from '../../device/block-volume.ts';
 import { checksumHex, type Pointer } from '../../format/pointer.ts';
 import type { Block } from '../block-cache.ts';
 import { blockProblem } from '../block-check.ts';
-import { HASH_BATCH } from '../core.ts';
 import type { Core } from '../core.ts';
+import { HASH_BATCH } from '../core.ts';
 import { Plane } from './plane.ts';
 
 /** Something that needs a block. */

@@ -1,7 +1,13 @@
 // One image, the active one or a snapshot's: all that its root leads to, against its own map.
 
-import { BLOCK_SIZE, KIND_DATA, KIND_DIRECTORY, KIND_IMAGE_ROOT, KIND_INODES, KIND_MAP }
-  from '../../../assembly/layout/block.ts';
+import {
+  BLOCK_SIZE,
+  KIND_DATA,
+  KIND_DIRECTORY,
+  KIND_IMAGE_ROOT,
+  KIND_INODES,
+  KIND_MAP,
+} from '../../../assembly/layout/block.ts';
 import {
   IMAGE_ROOT_ACTIVE_MAP_OFFSET,
   IMAGE_ROOT_BLOCKS_USED_OFFSET,
@@ -88,7 +94,16 @@ export function checkSpecialInode(
     return undefined;
   }
   const blocksStated = inodeBlocks(view, at);
-  return { ino: 0, name, kind, height, sizeBytes, blocksStated, leaves: 'none', keepsLeaves: false };
+  return {
+    ino: 0,
+    name,
+    kind,
+    height,
+    sizeBytes,
+    blocksStated,
+    leaves: 'none',
+    keepsLeaves: false,
+  };
 }
 
 export class ImageCheck {
@@ -109,8 +124,8 @@ export class ImageCheck {
     this.#files = new TreeWalk(context, this.#owner);
   }
 
-  /** Checks everything. `onPage` gets each page of the image's map; undefined where the root cannot be
-   *  read, and nothing is known. */
+  /** Checks everything. `onPage` gets each page of the image's map; undefined where the root cannot
+   *  be read, and nothing is known. */
   *run(onPage: (index: number, address: Address) => void): Step<ImageResult | undefined> {
     const { core, findings } = this.#context;
     const firstProblem = findings.problems.length;
@@ -146,7 +161,9 @@ export class ImageCheck {
     const { vbn, checksumLow, checksumHigh } = this.#pointer;
     let error: Error | undefined;
     if (vbn === 0 || vbn >= core.volume.vbnLimit || !core.maps.areas.has(vbn)) {
-      this.#owner.note('bad-pointer', `the image root lies at block ${vbn}, which is none`, { vbn });
+      this.#owner.note('bad-pointer', `the image root lies at block ${vbn}, which is none`, {
+        vbn,
+      });
       return false;
     }
     yield* reader.each([{ pointer: { ...this.#pointer, kind: KIND_IMAGE_ROOT } }], {
@@ -184,7 +201,8 @@ export class ImageCheck {
       isZeroAt(view, root + IMAGE_ROOT_RESERVED0_OFFSET, root + IMAGE_ROOT_RESERVED0_OFFSET + 4) &&
       isZeroAt(view, root + IMAGE_ROOT_RESERVED1_OFFSET, root + IMAGE_ROOT_INODE_FILE_OFFSET) &&
       isZeroAt(view, root + IMAGE_ROOT_RESERVED2_OFFSET, root + BLOCK_SIZE);
-    if (!isZero) this.#owner.note('reserved', 'the image root has reserved bytes that are not zero');
+    if (!isZero)
+      this.#owner.note('reserved', 'the image root has reserved bytes that are not zero');
   }
 
   /** Walks a map's tree later, with the files; gives where its blocks will be found. */

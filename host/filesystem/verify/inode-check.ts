@@ -1,5 +1,6 @@
 // What an inode must be by itself, whatever the rest of its image says.
 
+import { BLOCK_SIZE } from '../../../assembly/layout/block.ts';
 import {
   INODE_ATIME_OFFSET,
   INODE_BTIME_OFFSET,
@@ -13,7 +14,6 @@ import {
   INODE_MTIME_OFFSET,
   INODE_SIZE,
 } from '../../../assembly/layout/inode.ts';
-import { BLOCK_SIZE } from '../../../assembly/layout/block.ts';
 import {
   inodeFlags,
   inodeLevel,
@@ -53,7 +53,8 @@ export function checkInode(view: DataView, at: number, note: Note): boolean {
   }
   if (mode >>> 16 !== 0) note('inode', `has the mode ${mode.toString(8)}`);
   if (inodeFlags(view, at) & ~INODE_FLAG_ZOMBIE) note('inode', 'has an unknown flag');
-  if (type !== S_IFDIR && inodeParent(view, at) !== 0) note('reserved', 'has a parent and is a file');
+  if (type !== S_IFDIR && inodeParent(view, at) !== 0)
+    note('reserved', 'has a parent and is a file');
   for (const offset of [
     INODE_ATIME_OFFSET,
     INODE_MTIME_OFFSET,

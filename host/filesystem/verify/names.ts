@@ -129,7 +129,9 @@ export class NameCheck {
   *#checkGroup(group: readonly Ino[]): Step<void> {
     if (group.length > 1) yield* this.#load((access) => this.#find(access, group));
     for (const ino of group) {
-      const problems = yield* this.#walk(ino, (target, kind) => this.#checkEntry(ino, target, kind));
+      const problems = yield* this.#walk(ino, (target, kind) =>
+        this.#checkEntry(ino, target, kind),
+      );
       for (const { kind, message } of problems) {
         this.#isPartial = true;
         this.#owner.note(`directory-${kind}`, `directory ${ino}: ${message}`, { ino });
@@ -138,7 +140,8 @@ export class NameCheck {
     }
   }
 
-  /** LOAD: all blocks of a group's directories; what cannot be read is left for the check to find. */
+  /** LOAD: all blocks of a group's directories; what cannot be read is left for the check to
+   *  find. */
   #find(access: Access, group: readonly Ino[]): void {
     const { image } = this.#scope;
     let isMissing = false;
@@ -192,15 +195,23 @@ export class NameCheck {
     const owner = this.#owner;
     const type = facts.type(ino);
     if (type === TYPE_FREE) {
-      owner.note('dangling-entry', `an entry of directory ${directory} leads to free inode ${ino}`, {
-        ino: directory,
-      });
+      owner.note(
+        'dangling-entry',
+        `an entry of directory ${directory} leads to free inode ${ino}`,
+        {
+          ino: directory,
+        },
+      );
       return;
     }
     if (KIND_TYPES[kind] !== type) {
-      owner.note('entry-kind', `an entry of directory ${directory} is not of the kind of inode ${ino}`, {
-        ino,
-      });
+      owner.note(
+        'entry-kind',
+        `an entry of directory ${directory} is not of the kind of inode ${ino}`,
+        {
+          ino,
+        },
+      );
     }
     if (facts.isZombie(ino)) {
       owner.note('zombie-named', `inode ${ino} was removed and has a name`, { ino });

@@ -15,8 +15,8 @@ import type { DirectoryProblemKind } from '../directory-check.ts';
  *
  *  Inodes: inode: a field that cannot be · inode-number: in use below the first or above the limit
  *  · inode-map: map and inodes differ · block-count, block-beyond-end, tail: the inode's count of
- *  blocks; a block wholly beyond its size; bytes beyond it that are not zero · symlink-size · xattr ·
- *  reserved: bytes that must be zero.
+ *  blocks; a block wholly beyond its size; bytes beyond it that are not zero · symlink-size · xattr
+ *  · reserved: bytes that must be zero.
  *
  *  Names: directory-…: as DirectoryCheck says · dangling-entry: leads to a free inode · entry-kind:
  *  not the inode's type · link-count · unreachable: in use, without a name, not removed ·

@@ -1,9 +1,9 @@
-// Walking buffer trees, many at once: every pointer of every file is looked at, every indirect block
-// read, and what level 0 is for, its owner says.
+// Walking buffer trees, many at once: every pointer of every file is looked at, every indirect
+// block read, and what level 0 is for, its owner says.
 //
-// Indirect blocks wait on a stack, so that what waits is bounded by (levels x a batch x 256); blocks
-// of level 0 wait in a list that is read, sorted, whenever it holds a window full. A block that can
-// be reached in two ways is counted for both, reported, and not walked again.
+// Indirect blocks wait on a stack, so that what waits is bounded by (levels x a batch x 256);
+// blocks of level 0 wait in a list that is read, sorted, whenever it holds a window full. A block
+// that can be reached in two ways is counted for both, reported, and not walked again.
 //
 // Snapshots share most of their trees. Indirect blocks and inodes are read again for every image,
 // since all that they lead to must be counted in its plane; data is not: what hangs at a block that
@@ -74,8 +74,8 @@ export interface TreeFile {
   /** Blocks beyond it are wrong; Infinity where any may be. */
   readonly sizeBytes: number;
   readonly blocksStated: number;
-  /** What to do with a block of level 0: nothing; read it where data is to be read, and this one was
-   *  not (data); read it if it was not (once); read it for every image (all). */
+  /** What to do with a block of level 0: nothing; read it where data is to be read, and this one
+   *  was not (data); read it if it was not (once); read it for every image (all). */
   readonly leaves: 'none' | 'data' | 'once' | 'all';
   /** They stay in the cache. */
   readonly keepsLeaves: boolean;
@@ -164,7 +164,10 @@ export class TreeWalk {
     }
     this.#context.onReached(vbn);
     const place: Place = { pointer, file, level, index, isKnown };
-    if (level !== LEVEL_XATTR && index * POINTERS_PER_BLOCK ** level * BLOCK_SIZE >= file.sizeBytes) {
+    if (
+      level !== LEVEL_XATTR &&
+      index * POINTERS_PER_BLOCK ** level * BLOCK_SIZE >= file.sizeBytes
+    ) {
       const message = `block ${vbn} (level ${level}, ${index}) of ${file.name} is beyond its end`;
       this.#owner.note('block-beyond-end', message, whereOf(file, vbn));
     }

@@ -12,8 +12,9 @@
 //   area table, counters
 //
 // The snapshot being deleted counts as gone below its cursor (ENGINE 27): its blocks there may hold
-// something else by now, so its tree is not walked; above the cursor its plane counts. The plane's own
-// blocks are needed until the end, wherever they lie: below the cursor they may be held or free.
+// something else by now, so its tree is not walked; above the cursor its plane counts. The plane's
+// own blocks are needed until the end, wherever they lie: below the cursor they may be held or
+// free.
 //
 // Memory: four planes (32 MiB each for 1 TiB in use), some 21 bytes an inode, and an eighth of the
 // cache's frames at a time.
@@ -56,8 +57,8 @@ export interface VerifyOptions {
   readonly signal?: { throwIfAborted(): void };
 }
 
-/** Checks the whole volume. Messages wait until it has ended; it must not be run by one.
- *  @throws StorageError VOLUME_CLOSED, VOLUME_FAILED; INVALID_ARGUMENT where the cache is too small. */
+/** Checks the whole volume. Messages wait until it has ended; it must not be run by one. @throws
+ *  StorageError VOLUME_CLOSED, VOLUME_FAILED; INVALID_ARGUMENT where the cache is too small. */
 export function* verify(fs: FileSystem, options: VerifyOptions = {}): Step<VerifyReport> {
   const { core } = fs;
   core.refuseIfUnusable();
@@ -203,8 +204,7 @@ class VerifyRun {
       }
       const key = keyOf(imageRoot);
       const known = checked.get(key);
-      const result =
-        known ?? (yield* new ImageCheck(this.#context, imageRoot, name).run(unite));
+      const result = known ?? (yield* new ImageCheck(this.#context, imageRoot, name).run(unite));
       if (result === undefined) {
         this.#isHeldPartial = true;
         continue;
@@ -219,7 +219,7 @@ class VerifyRun {
   #checkEntry({ owner }: VolumeFiles, entry: SnapshotEntry, result: ImageResult): void {
     const { name, plane, blocks, cp } = entry;
     const note = (message: string) => owner.note('snapshot-plane', `snapshot ${name}: ${message}`);
-    if (!plane.every((byte, at) => byte === result.plane[at])) note('its plane is not its image\'s');
+    if (!plane.every((byte, at) => byte === result.plane[at])) note("its plane is not its image's");
     if (cp !== result.cp) note(`it says CP ${cp}, its image ${result.cp}`);
     if (blocks !== result.blockCount) {
       note(`it says ${blocks} blocks, its plane has ${result.blockCount}`);

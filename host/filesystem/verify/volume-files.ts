@@ -59,7 +59,8 @@ export function* readVolumeFiles(context: VerifyContext): Step<VolumeFiles> {
   return { owner, state, ...found, entries };
 }
 
-/** What is written again from what was read must be the same: else there is something in between. */
+/** What is written again from what was read must be the same: else there is something in
+ *  between. */
 function checkStateBytes(owner: Owner, bytes: Uint8Array, state: VolumeState): void {
   const first = VOLUME_FILES_FIRST_OFFSET;
   const again = encodeVolumeState(state, bytes.subarray(first, first + VOLUME_FILES_SIZE));
@@ -132,7 +133,8 @@ export function checkSnapshotTable(files: VolumeFiles): void {
   if (owner.isPartial) return;
   const isThere = (id: number) => id === 0 || byId.has(id);
   for (const { id, parent } of entries) {
-    if (!isThere(parent)) owner.note('snapshot-tree', `the parent ${parent} of snapshot ${id} is not`);
+    if (!isThere(parent))
+      owner.note('snapshot-tree', `the parent ${parent} of snapshot ${id} is not`);
     if (isCyclic(byId, id)) owner.note('snapshot-tree', `snapshot ${id} descends from itself`);
   }
   if (!isThere(state.parent)) {
