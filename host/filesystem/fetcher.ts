@@ -78,7 +78,9 @@ export class Fetcher {
       this.#scheduled ??= Promise.resolve().then(() => this.#runBatch());
       waits.add(this.#scheduled);
     }
-    return Promise.all(waits).then((lists) => lists.flat());
+    // A batch is shared: what others asked for in it is theirs to worry about.
+    const isAsked = ({ pointer }: FetchFailure) => pointers.some((other) => isSame(other, pointer));
+    return Promise.all(waits).then((lists) => lists.flat().filter(isAsked));
   }
 
   #runBatch(): Promise<FetchFailure[]> {
@@ -155,5 +157,5 @@ interface Allotted {
 }
 
 function isSame(a: Pointer, b: Pointer): boolean {
-  return a.checksumLow === b.checksumLow && a.checksumHigh === b.checksumHigh;
+  return a.vbn === b.vbn && a.checksumLow === b.checksumLow && a.checksumHigh === b.checksumHigh;
 }

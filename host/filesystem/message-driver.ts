@@ -384,7 +384,10 @@ export class MessageDriver {
         // What others were promised and turn out not to need comes back when they end.
         const mayCome = core.blocksReclaimable + core.reservations.blocks;
         const isHopeless = available + mayCome < demand.blocks;
-        if (isHopeless || !patience.lasts(available, core.cpCount)) throw new FsError('ENOSPC');
+        const isAlone = core.reservations.blocks === 0;
+        if (isHopeless || (isAlone && !patience.lasts(available, core.cpCount))) {
+          throw new FsError('ENOSPC');
+        }
         if (demand.isRelease !== true) yield* this.#hooks.reclaim();
       }
       if (!isShort && demand.logBytes > 0 && core.log?.isFlushEnough(demand.logBytes) === true) {
@@ -515,7 +518,7 @@ export class MessageDriver {
   }
 }
 
-/** How long a message waits for space: while CPs bring some, or something is under way. */
+/** How long a message waits for space once nobody else was promised any: while CPs bring some. */
 class Patience {
   #best = Number.NEGATIVE_INFINITY;
   #cpCount = -1;

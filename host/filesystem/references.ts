@@ -2,8 +2,8 @@
 // whole stripes, and the log record carries only the pointers.
 //
 //   LOAD     areas are prepared, the way to the pointers' slots is in memory
-//   MODIFY   vbns are taken, checksums made, pointers entered; the blocks are clean, pinned until written
-//   then     the blocks are written and flushed, before any log flush that has the record (`settle`)
+//   MODIFY   vbns are taken, checksums made, pointers entered; the blocks are clean and pinned
+//   then     they are written and flushed, before any log flush that has the record (`settle`)
 //
 // The maps learn of the blocks at the next CP, as they do of everything. Until then they are
 // "taken": no allocation gets them, nor does a replay's, which takes all vbns that the log names

@@ -1,5 +1,5 @@
-// Rollback: the active file system becomes a snapshot's image again; all snapshots stay (ENGINE
-// 26).
+// Rollback: the active file system becomes a snapshot's image again; all snapshots stay
+// (ENGINE 26).
 //
 // A CP first commits what is dirty. Then, with messages held off, the maps change in memory, the
 // image is replaced by the snapshot's own (not a block of it is written), and a CP of the volume

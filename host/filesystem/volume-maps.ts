@@ -1,8 +1,8 @@
 // The maps: which blocks are held, and by whom.
 //
-//   active map (a file of the image)      1 = the active file system holds the block
-//   summary map (a volume file)           1 = snapshots, volume files or the log hold it, active not
-//   neither                               free; if freed lately it rests for one more CP (ENGINE 7)
+//   active map (a file of the image)   1 = the active file system holds the block
+//   summary map (a volume file)        1 = snapshots, volume files or the log hold it, active not
+//   neither                            free; if freed lately it rests for one more CP (ENGINE 7)
 //
 // Maps change in a CP's freeze turn only (ENGINE 24). A block that the active file system frees
 // goes to the summary map if a neighbour in the snapshot tree (the active file system's parent, or

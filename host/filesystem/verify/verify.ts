@@ -8,7 +8,7 @@
 //   volume files    their trees; snapshot table
 //   active image    its trees, names, maps
 //   snapshots       each the same way against its own plane, data that is shared read once
-//   summary map     = (planes of the snapshots, and the volume files' blocks) without the active map
+//   summary map     = (planes of the snapshots, blocks of volume files) without the active map
 //   area table, counters
 //
 // The snapshot being deleted counts as gone below its cursor (ENGINE 27): its blocks there may hold
