@@ -1,7 +1,7 @@
 // The consistency point: the atomic step to a new on-disk image (ENGINE 23-25).
 //
 //   plan     (LOAD, repeated)  reads the map blocks that allocation and frees will touch
-//   freeze   (one turn)        allocates, checksums bottom-up, makes the root; the log switches half
+//   freeze   (one turn)        allocates, checksums bottom-up, makes the root; switches the log
 //   write    (waits)           stripes -> flush -> root -> flush, while new messages go on
 //   release  (one turn)        frames are unpinned, the log half is recycled, frees stop resting
 //

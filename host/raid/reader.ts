@@ -1,22 +1,19 @@
 // Reading by pointer: the pointer's checksum decides what is right.
 //
 // 1. Requests are mapped, sorted by disk and dbn, and adjacent ones read by one device call,
-// straight
-//    into their frames, all disks at once; then every block is hashed.
+//    straight into their frames, all disks at once; then every block is hashed.
 // 2. What did not match or was not given is read once more, alone: a bad sector need not take its
 //    neighbours along, and a misdirected read does not happen twice.
 // 3. What is still wrong, or lies on a missing disk, is reconstructed: the XOR of the stripe's
-// other
-//    blocks and its parity, which must match the pointer as well. Where a batch of the write path
-//    is replacing blocks in the stripe, data and parity do not belong together: wait for it, then
-//    read them (again). The bytes returned are right or the request has an error, never anything
-//    else.
+//    other blocks and its parity, which must match the pointer as well. Where a batch of the write
+//    path is replacing blocks in the stripe, data and parity do not belong together: wait for it,
+//    then read them (again). The bytes returned are right or the request has an error, never
+//    anything else.
 // 4. A block of a working disk that was reconstructed is written back, if the owner of the tree
-// finds
-//    the pointer in a held image (`confirmPointer`; without that hook nothing is repaired: the
-//    caller may hold an old pointer, whose vbn is about to be given to new data) and no write is
-//    in flight in its stripe. A repair writes a copy: the frame is the caller's again when `read`
-//    returns.
+//    finds the pointer in a held image (`confirmPointer`; without that hook nothing is repaired:
+//    the caller may hold an old pointer, whose vbn is about to be given to new data) and no write
+//    is in flight in its stripe. A repair writes a copy: the frame is the caller's again when
+//    `read` returns.
 //
 // A frame is not trusted while an asynchronous read into it, overtaken by a sync call, is still
 // under way: it would put back what the medium has. If that is wrong, the sync call gets an error.
