@@ -89,8 +89,8 @@ type TaskState = 'running' | 'done' | 'failed';
 /** How deep the caller is in `synchronously`. */
 let synchronousDepth = 0;
 
-/** Runs `call`, in which tasks that are started run to their end at once, with sync twins: so that a sync
- *  call starts nothing asynchronously only to overtake it. */
+/** Runs `call`, in which tasks that are started run to their end at once, with sync twins: so that
+ *  a sync call starts nothing asynchronously only to overtake it. */
 export function synchronously<T>(call: () => T): T {
   synchronousDepth++;
   try {
