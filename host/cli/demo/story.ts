@@ -17,6 +17,7 @@ import { ChangedFiles } from './changes.ts';
 import type { Input, InputItem } from './input.ts';
 import { writeAndKill } from './kill.ts';
 import { holds, INBOX, inboxPath, payload } from './payload.ts';
+import { measureThreads } from './threads.ts';
 import type { World } from './world.ts';
 
 const DISKS = 6;
@@ -60,6 +61,7 @@ export class Story {
       await this.#replace(failed);
       await this.#verify();
       this.#collect();
+      await this.#threads();
     } finally {
       await this.#volume?.close();
       this.#volume = undefined;
@@ -261,8 +263,8 @@ export class Story {
 
   async #replace(failed: string): Promise<void> {
     const { stage, signal } = this.#world;
-    stage.chapter(
-      'A new disk in its place',
+
+
       'An empty file takes the place of the failed one, and gets what belongs there, computed from ' +
         'the other disks.',
     );
@@ -351,6 +353,23 @@ export class Story {
         shortList(report.problems.map((problem) => problem.message)),
     );
     this.#rows.push(['verify', report.problemCount === 0 ? 'no problems' : 'PROBLEMS']);
+  }
+
+  async #threads(): Promise<void> {
+    const { stage } = this.#world;
+    stage.chapter(
+      'Threads',
+      'At this size the work on planes is over before a thread could be told of it. So here are ' +
+        'the same kernels at the size of 1 TiB, on one thread and on all.',
+    );
+    const [{ threads, figures }] = await this.#timed(() => measureThreads(this.#world.now));
+    if (threads < 2) stage.note('there is one thread here');
+    for (const { what, oneThreadMs, poolMs, jobs, isEqual } of figures) {
+      const times = `${formatDuration(oneThreadMs)}, with ${formatCounted(jobs, 'job')} of the pool`;
+      const fact = `${what}: ${times} ${formatDuration(poolMs)}`;
+      stage.check(isEqual, fact, `${what}: not the same on several threads`);
+      this.#totals.poolJobs += jobs;
+    }
   }
 
   /** Compares an image with the original; returns the number of differences. */
