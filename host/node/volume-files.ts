@@ -27,8 +27,12 @@ export interface VolumePaths {
 
 /** Paths of a volume that is to be made, or is there. */
 export function pathsOf(where: string | URL, isDirectory: boolean): VolumePaths {
+  if (typeof where !== 'string' && where.protocol !== 'file:') {
+    throw new StorageError('INVALID_ARGUMENT', `${where.href} is no file`);
+  }
   const path = typeof where === 'string' ? where : fileURLToPath(where);
   if (path === '') throw new StorageError('INVALID_ARGUMENT', 'the path of the volume is empty');
+  if (path.includes('\0')) throw new StorageError('INVALID_ARGUMENT', 'the path has a NUL in it');
   return { where: path, lock: isDirectory ? join(path, 'lock') : `${path}.lock`, isDirectory };
 }
 

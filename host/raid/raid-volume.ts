@@ -70,6 +70,8 @@ export interface RaidOptions {
   };
   readonly readOnly?: boolean | undefined;
   readonly degraded?: boolean | undefined;
+  /** Runs before a mount for writing changes anything: what it throws leaves the disks as they are. */
+  readonly beforeClaim?: ((volume: RaidVolume) => Step<void>) | undefined;
 }
 
 /** What `status` says of a member. */
@@ -114,6 +116,8 @@ export class RaidVolume implements BlockVolume {
     });
     for (const warning of plan.warnings) options.env.logger?.warn(warning);
     const volume = new RaidVolume(options, plan, hasher);
+    const { beforeClaim } = options;
+    if (beforeClaim !== undefined && !volume.isReadOnly) yield* beforeClaim(volume);
     yield* volume.#begin();
     return volume;
   }

@@ -11,10 +11,13 @@ import { type Step, wait } from '../base/task.ts';
 import type { Disk, Nvram } from '../device/device.ts';
 import { FILE_SYSTEM_SCRATCH_SIZE, FileSystem } from '../filesystem/file-system.ts';
 import type { Front } from '../format/label.ts';
+import { decodeVolumeState } from '../format/volume-state.ts';
 import type { KernelInstance } from '../kernels/instantiate.ts';
 import { LogMemory } from '../nvlog/log-memory.ts';
 import { NvLog } from '../nvlog/nv-log.ts';
+import type { LogDamage } from '../nvlog/scan.ts';
 import { formatVolume } from '../raid/format.ts';
+import { faultsTolerated } from '../raid/mount.ts';
 import { RaidVolume } from '../raid/raid-volume.ts';
 import { replaySequentially } from '../replay/sequential.ts';
 import { LogAdapter, scanRootOf } from './log-adapter.ts';
@@ -97,33 +100,59 @@ export function* openEngine(options: EngineOptions): Step<Engine> {
       env.logger.warn(message, detail);
     },
   };
-  const raid = yield* RaidVolume.open({
-    disks,
-    arena,
-    kernels,
-    pool: env.pool,
-    env: { ...env, logger },
-    readOnly,
-    degraded,
-  });
-  const nvrams = nvramsOf(devices, raid.front);
+  let nvrams: Engine['nvrams'] = [];
+  let memory: LogMemory | undefined;
   try {
-    return yield* mountOn(raid, nvrams, { ...options, env: { ...env, logger }, warnings });
+    const raid = yield* RaidVolume.open({
+      disks,
+      arena,
+      kernels,
+      pool: env.pool,
+      env: { ...env, logger },
+      readOnly,
+      degraded,
+      *beforeClaim(volume) {
+        nvrams = nvramsOf(devices, volume.front);
+        memory = new LogMemory(arena, kernels);
+        yield* checkLog(volume, nvrams, memory);
+      },
+    });
+    if (memory === undefined) nvrams = nvramsOf(devices, raid.front);
+    memory ??= new LogMemory(arena, kernels);
+    const parts = { raid, nvrams, memory, warnings };
+    return yield* mountOn(parts, { ...options, env: { ...env, logger } });
   } catch (error) {
     yield* closeDevices(nvrams);
     throw error;
   }
 }
 
-function* mountOn(
-  raid: RaidVolume,
+/** Refuses a log that is not this volume's, or damaged, before anything is written. What counts is the
+ *  scan after the claim: until then a writer before us may have gone on. */
+function* checkLog(
+  volume: RaidVolume,
   nvrams: Engine['nvrams'],
-  options: EngineOptions & { readonly warnings: readonly string[] },
-): Step<Engine> {
-  const { instance, env, readOnly, warnings } = options;
+  memory: LogMemory,
+): Step<void> {
+  const state = decodeVolumeState(volume.state);
+  if (state.cp === 0) return;
+  const log = yield* NvLog.open(nvrams, memory, { volumeUuid: uuidBytes(volume.uuid) });
+  const { damage } = yield* log.scan(scanRootOf(state));
+  if (damage !== undefined) throw damagedLog(damage);
+}
+
+interface MountParts {
+  readonly raid: RaidVolume;
+  readonly nvrams: Engine['nvrams'];
+  readonly memory: LogMemory;
+  readonly warnings: readonly string[];
+}
+
+function* mountOn(parts: MountParts, options: EngineOptions): Step<Engine> {
+  const { raid, nvrams, memory, warnings } = parts;
+  const { instance, env, readOnly } = options;
   const { arena, kernels } = instance;
   const { logger } = env;
-  const memory = new LogMemory(arena, kernels);
   const scratch = arena.reserve(FILE_SYSTEM_SCRATCH_SIZE);
   const fs = yield* FileSystem.mount({
     volume: raid,
@@ -146,8 +175,24 @@ function* mountOn(
     // Whoever waits is answered by the CP; the volume fails if that fails too (ENGINE 21).
     onFailed: () => fs.requestCp(true),
   });
+  warnOfLogCopies(log, raid, options.devices, logger);
   const replayedRecordCount = yield* replayLog(fs, log, { readOnly, logger });
   return { raid, log, nvrams, fs, replayedRecordCount, warnings };
+}
+
+/** A log with fewer copies than faults are tolerated, and one (ENGINE 19), goes on working. Who gave a
+ *  single device, and no list, has one on purpose. */
+function warnOfLogCopies(log: NvLog, raid: RaidVolume, devices: Devices, logger: Logger): void {
+  if (!Array.isArray(devices.nvram)) return;
+  const nvrams: readonly (Nvram | undefined)[] = devices.nvram;
+  log.copyErrors.forEach((error, copy) => {
+    if (error === undefined) return;
+    const name = nvrams[copy]?.name ?? `copy ${copy}`;
+    logger.warn(`${name}: this copy of the log is left out: ${String(error)}`);
+  });
+  const count = nvrams.filter((nvram) => nvram !== undefined).length;
+  const expected = faultsTolerated(raid.raid) + 1;
+  if (count < expected) logger.warn(`${count} of ${expected} copies of the log are there`);
 }
 
 /** What a record refers to is on the disks before it counts; and the volume is still ours. */
@@ -167,15 +212,9 @@ function* replayLog(
 ): Step<number> {
   const scan = yield* log.scan(scanRootOf(fs.core.state));
   if (scan.damage !== undefined) {
-    const { reason, firstSequence, durableUpTo, half, position } = scan.damage;
-    const message =
-      reason === 'lost'
-        ? `log entries ${firstSequence} to ${durableUpTo} were durable and cannot be read`
-        : 'the log follows a newer root than the one that was found';
-    if (!options.readOnly) {
-      throw new StorageError('LOG_DAMAGED', message, { detail: { half, position, reason } });
-    }
-    options.logger.warn(`LOG_DAMAGED: ${message}`);
+    const error = damagedLog(scan.damage);
+    if (!options.readOnly) throw error;
+    options.logger.warn(error.message);
   }
   const { recordCount } = yield* replaySequentially(fs, scan.records);
   if (options.readOnly) return recordCount;
@@ -184,6 +223,15 @@ function* replayLog(
   if (task !== undefined) yield* wait(task.asIo());
   fs.start();
   return recordCount;
+}
+
+function damagedLog(damage: LogDamage): StorageError {
+  const { reason, firstSequence, durableUpTo, half, position } = damage;
+  const message =
+    reason === 'lost'
+      ? `log entries ${firstSequence} to ${durableUpTo} were durable and cannot be read`
+      : 'the log follows a newer root than the one that was found';
+  return new StorageError('LOG_DAMAGED', message, { detail: { half, position, reason } });
 }
 
 /** Commits everything and closes the devices. */
