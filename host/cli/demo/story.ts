@@ -263,10 +263,10 @@ export class Story {
 
   async #replace(failed: string): Promise<void> {
     const { stage, signal } = this.#world;
-
-
-      'An empty file takes the place of the failed one, and gets what belongs there, computed from ' +
-        'the other disks.',
+    stage.chapter(
+      'A new disk in its place',
+      'An empty file takes the place of the failed one, and gets what belongs there, computed ' +
+        'from the other disks.',
     );
     const [{ rebuiltBlockCount }, ms] = await this.#timed(() =>
       this.#open.disks.replace(failed, {
