@@ -13,6 +13,7 @@ import * as assert from 'uvu/assert';
 import { chooseInput } from '../../host/cli/demo/input.ts';
 import { Stage } from '../../host/cli/demo/stage.ts';
 import { Story } from '../../host/cli/demo/story.ts';
+import { measureThreads } from '../../host/cli/demo/threads.ts';
 import type { CliVolume, Engine } from '../../host/cli/volume-face.ts';
 import { fakeEngine } from './fake-volume.ts';
 
@@ -25,6 +26,8 @@ function makeTree(tree: string): void {
   fs.symlinkSync('sub', join(tree, 'symlink'));
   execFileSync('mkfifo', [join(tree, 'pipe')]);
 }
+
+const FIGURE = { what: 'a kernel', oneThreadMs: 2, poolMs: 1, jobs: 7, isEqual: true };
 
 /** Tells the story with `engine` on a small tree; returns what was said and what failed. */
 async function tell(engine: Engine): Promise<{ said: string; failures: readonly string[] }> {
@@ -54,6 +57,7 @@ async function tell(engine: Engine): Promise<{ said: string; failures: readonly 
       directory: work,
       isRoot: process.getuid?.() === 0,
       now,
+      measureThreads: async () => ({ threads: 2, figures: [FIGURE] }),
       random: () => 0,
     };
     await new Story(world, await chooseInput(tree, directory)).tell();
@@ -134,6 +138,13 @@ story('names what differs in the snapshot, and problems of verify', async () => 
   );
   assert.ok(failures.some((text) => /monday differs from the original/.test(text)));
   assert.ok(failures.some((text) => /1 problem in .*block 7 is used by nothing/.test(text)));
+});
+
+story('kernels give on several threads what they give on one', async () => {
+  let time = 0;
+  const { figures } = await measureThreads(() => time++);
+  assert.is(figures.length, 5);
+  for (const { what, isEqual } of figures) assert.ok(isEqual, what);
 });
 
 const input = suite('input');

@@ -12,6 +12,7 @@ import type { Engine } from '../volume-face.ts';
 import { chooseInput } from './input.ts';
 import { Stage } from './stage.ts';
 import { Story } from './story.ts';
+import { measureThreads } from './threads.ts';
 import type { World } from './world.ts';
 
 const OWN_ENGINE = new URL('../engine.js', import.meta.url).href;
@@ -43,6 +44,7 @@ export async function main(tree: string | undefined, engineUrl = OWN_ENGINE): Pr
       directory,
       isRoot: process.getuid?.() === 0,
       now,
+      measureThreads: () => measureThreads(now),
       random: (below) => Math.floor(Math.random() * below),
     };
     await new Story(world, await chooseInput(tree, NODE_MODULES)).tell();

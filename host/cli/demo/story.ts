@@ -17,7 +17,6 @@ import { ChangedFiles } from './changes.ts';
 import type { Input, InputItem } from './input.ts';
 import { writeAndKill } from './kill.ts';
 import { holds, INBOX, inboxPath, payload } from './payload.ts';
-import { measureThreads } from './threads.ts';
 import type { World } from './world.ts';
 
 const DISKS = 6;
@@ -362,12 +361,12 @@ export class Story {
       'At this size the work on planes is over before a thread could be told of it. So here are ' +
         'the same kernels at the size of 1 TiB, on one thread and on all.',
     );
-    const [{ threads, figures }] = await this.#timed(() => measureThreads(this.#world.now));
-    if (threads < 2) stage.note('there is one thread here');
+    const { threads, figures } = await this.#world.measureThreads();
     for (const { what, oneThreadMs, poolMs, jobs, isEqual } of figures) {
-      const times = `${formatDuration(oneThreadMs)}, with ${formatCounted(jobs, 'job')} of the pool`;
-      const fact = `${what}: ${times} ${formatDuration(poolMs)}`;
-      stage.check(isEqual, fact, `${what}: not the same on several threads`);
+      const times =
+        `on one thread ${formatDuration(oneThreadMs)}, on ${threads} ${formatDuration(poolMs)} ` +
+        `(${formatCounted(jobs, 'job')} of the pool)`;
+      stage.check(isEqual, `${what}: ${times}`, `${what}: not the same on several threads`);
       this.#totals.poolJobs += jobs;
     }
   }

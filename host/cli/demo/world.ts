@@ -2,6 +2,7 @@
 
 import type { Engine } from '../volume-face.ts';
 import type { Stage } from './stage.ts';
+import type { ThreadFigures } from './threads.ts';
 
 export interface World {
   readonly stage: Stage;
@@ -14,6 +15,8 @@ export interface World {
   readonly isRoot: boolean;
   /** Milliseconds. */
   now(): number;
+  /** Kernels on one thread and on several. */
+  measureThreads(): Promise<ThreadFigures>;
   /** A whole number from 0 on, below `below`. */
   random(below: number): number;
 }
