@@ -5,8 +5,8 @@ import {
   AREA_STRIPES,
   BITS_PER_BLOCK,
   BLOCK_SIZE,
-  POINTERS_PER_BLOCK,
   POINTER_SIZE,
+  POINTERS_PER_BLOCK,
 } from '../../assembly/layout/block.ts';
 import {
   IMAGE_ROOT_ACTIVE_MAP_OFFSET,
@@ -43,7 +43,8 @@ import type { BlockStore, MemoryVolume } from './memory-volume.ts';
 
 type Found = Map<number, string>;
 
-const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const viewOf = (bytes: Uint8Array) =>
+  new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** An image's blocks, and what its active map says. */
 interface Walked {
@@ -153,7 +154,8 @@ class Walker {
     });
     this.#equal(new Set(blocks.keys()), plane, `${what}: active map`, blocks);
     const used = getU64(root, IMAGE_ROOT_BLOCKS_USED_OFFSET);
-    if (used !== blocks.size) this.#say(`${what}: has ${blocks.size} blocks, its root says ${used}`);
+    if (used !== blocks.size)
+      this.#say(`${what}: has ${blocks.size} blocks, its root says ${used}`);
     return { blocks, plane, root };
   }
 
@@ -185,9 +187,15 @@ class Walker {
     const volumeFiles: Found = new Map();
     const snapshots = this.#snapshots(files, volumeFiles);
     const summary = new Set<number>();
-    this.#tree(files, VOLUME_FILE_OFFSETS.summaryMap, 'summary map', volumeFiles, (index, block) => {
-      addBits(summary, index, block);
-    });
+    this.#tree(
+      files,
+      VOLUME_FILE_OFFSETS.summaryMap,
+      'summary map',
+      volumeFiles,
+      (index, block) => {
+        addBits(summary, index, block);
+      },
+    );
     const used: number[] = [];
     this.#tree(files, VOLUME_FILE_OFFSETS.areaTable, 'area table', volumeFiles, (index, block) => {
       const view = viewOf(block);
@@ -196,11 +204,13 @@ class Walker {
     const active = this.#image(state.imageRoot.vbn, 'active');
     const held: Found = new Map(volumeFiles);
     for (const vbn of volumeFiles.keys()) {
-      if (active.blocks.has(vbn)) this.#say(`block ${vbn} is active and in ${volumeFiles.get(vbn)}`);
+      if (active.blocks.has(vbn))
+        this.#say(`block ${vbn} is active and in ${volumeFiles.get(vbn)}`);
     }
     for (const entry of snapshots) {
       const image = this.#image(entry.imageRoot.vbn, `snapshot ${entry.name}`);
-      if (entry.blocks !== image.blocks.size) this.#say(`${entry.name} says ${entry.blocks} blocks`);
+      if (entry.blocks !== image.blocks.size)
+        this.#say(`${entry.name} says ${entry.blocks} blocks`);
       for (const [vbn, name] of image.blocks) {
         if (volumeFiles.has(vbn)) this.#say(`block ${vbn} is in ${name} and a volume file`);
         const isGone = entry.id === state.deleting && vbn < state.deleteCursor;
@@ -209,7 +219,9 @@ class Walker {
     }
     this.#equal(new Set(held.keys()), summary, 'summary map', held);
     if (state.blocksSummary !== summary.size) {
-      this.#say(`the summary map has ${summary.size} blocks, the state says ${state.blocksSummary}`);
+      this.#say(
+        `the summary map has ${summary.size} blocks, the state says ${state.blocksSummary}`,
+      );
     }
     this.#areas(used, [active.plane, summary]);
     const sizes = { activeCount: active.blocks.size, summaryCount: held.size };

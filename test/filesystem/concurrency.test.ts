@@ -1,6 +1,7 @@
-// Many calls in flight at once on a slow volume with a cache so small that everything misses: none is
-// lost, none waits for ever, and calls on one file take effect in the order they were made. A deadlock
-// or a swapped pair of writes here would be a hang or a corrupted file in somebody's program.
+// Many calls in flight at once on a slow volume with a cache so small that everything misses: none
+// is lost, none waits for ever, and calls on one file take effect in the order they were made. A
+// deadlock or a swapped pair of writes here would be a hang or a corrupted file in somebody's
+// program.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -77,7 +78,11 @@ test('reads and writes of 1 MiB, far more than the smallest cache holds', async 
   });
   await ended(Promise.all(work), '24 reads and 24 writes');
   files.forEach((file, i) => {
-    assert.equal(got[i], filled(MIB, i + 1), 'a read gives what was there before the write after it');
+    assert.equal(
+      got[i],
+      filled(MIB, i + 1),
+      'a read gives what was there before the write after it',
+    );
     const now = new Uint8Array(MIB);
     operations.read(file, now, 0).driveSync();
     assert.equal(now, filled(MIB, 100 + i));
@@ -173,7 +178,12 @@ function handleRequest(prng: SeededPrng, slots: number, size: number): Request {
     case 2:
       return { op: 'truncate', where: { slot }, size: position };
     case 3:
-      return { op: 'setXattr', where: { slot }, name: 'user.a', data: { length: 50, seed: prng.u32() } };
+      return {
+        op: 'setXattr',
+        where: { slot },
+        name: 'user.a',
+        data: { length: 50, seed: prng.u32() },
+      };
     case 4:
       return { op: 'readFile', where: { slot } };
     default:
@@ -263,9 +273,16 @@ test('snapshots between calls in flight show each call whole or not at all', asy
   await ended(Promise.all(work), 'writes and snapshots');
   for (const name of names) {
     for (let i = 0; i < files.length; i++) {
-      const bytes = world.at(name).readFile({ path: `/f${i}` }).driveSync();
+      const bytes = world
+        .at(name)
+        .readFile({ path: `/f${i}` })
+        .driveSync();
       const isOld = bytes[1] !== bytes[2];
-      if (!isOld) assert.ok(bytes.every((byte) => byte === bytes[0]), `${name}, file ${i}`);
+      if (!isOld)
+        assert.ok(
+          bytes.every((byte) => byte === bytes[0]),
+          `${name}, file ${i}`,
+        );
     }
   }
   world.settle();
@@ -329,12 +346,21 @@ test('ENOSPC, not silence, where only open files hold what could be freed', asyn
   for (let i = 0; i < 10 && failure === undefined; i++) {
     const file = await ended(operations.open(`/f${i}`, CREATE).promise(), 'open');
     const write = operations.write(file, filled(MIB, i), 0).promise();
-    failure = await ended(write.then(() => undefined, (error) => error), `write ${i}`);
+    failure = await ended(
+      write.then(
+        () => undefined,
+        (error) => error,
+      ),
+      `write ${i}`,
+    );
   }
   assert.ok(isFsError(failure) && failure.code === 'ENOSPC', String(failure));
   operations.close(open).driveSync();
   world.settle();
-  await ended(operations.writeFile('/more', filled(MIB, 5), CREATE).promise(), 'a write after close');
+  await ended(
+    operations.writeFile('/more', filled(MIB, 5), CREATE).promise(),
+    'a write after close',
+  );
 });
 
 test('many small writes at once on a nearly full volume: none fails for what others only reserved', async () => {

@@ -349,8 +349,8 @@ for (const [title, message, damage] of [
 
 const fuzz = suite('fuzz');
 
-/** Everything one can ask a directory, on a damaged one. Returns whether all went without an error.
- *  */
+/** Everything one can ask a directory, on a damaged one. Returns whether all went without an
+ *  error. */
 function useAll(blocks: FakeBlocks, random: (limit: number) => number, names: number): boolean {
   let isClean = true;
   const attempt = (use: () => void) => {

@@ -1,6 +1,7 @@
 // A block volume in memory, without disks: for tests of the file system alone. Keeps every block
-// written by vbn, and refuses what the contract forbids: reading what was never written, overwriting a
-// block that the last two roots refer to is the caller's to check by mounting an older root.
+// written by vbn, and refuses what the contract forbids: reading what was never written,
+// overwriting a block that the last two roots refer to is the caller's to check by mounting an
+// older root.
 
 import { AREA_STRIPES, BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { VOLUME_STATE_SIZE } from '../../assembly/layout/volume-state.ts';
@@ -9,12 +10,12 @@ import { SeededPrng } from '../../host/base/prng.ts';
 import { type Step, wait } from '../../host/base/task.ts';
 import type { Instant } from '../../host/base/units.ts';
 import type { BlockRead, BlockVolume, BlockWrite } from '../../host/device/block-volume.ts';
+import type { CoreEnv } from '../../host/filesystem/core.ts';
 import {
   FILE_SYSTEM_SCRATCH_SIZE,
   FileSystem,
   type FileSystemParts,
 } from '../../host/filesystem/file-system.ts';
-import type { CoreEnv } from '../../host/filesystem/core.ts';
 import { InlinePool } from '../../host/kernels/inline-pool.ts';
 import { createKernels } from '../../host/kernels/instantiate.ts';
 
@@ -115,7 +116,10 @@ export function testEnv(seed: number): CoreEnv {
   let ticks = 0;
   return {
     clock: {
-      now: () => ({ seconds: 1_700_000_000 + ticks++, nanoseconds: (ticks * 1000) % 1_000_000_000 }),
+      now: () => ({
+        seconds: 1_700_000_000 + ticks++,
+        nanoseconds: (ticks * 1000) % 1_000_000_000,
+      }),
       monotonicMs: () => ticks,
       after: () => ({ cancel() {} }),
     },

@@ -1,5 +1,6 @@
-// Random calls on the file system and on the naive model, one after the other, with CPs and remounts in
-// between: the outcomes of each call and the whole trees must be equal. Everything else stands on this.
+// Random calls on the file system and on the naive model, one after the other, with CPs and
+// remounts in between: the outcomes of each call and the whole trees must be equal. Everything else
+// stands on this.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';

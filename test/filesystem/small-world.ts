@@ -1,7 +1,7 @@
-// A file system over a block store, with a log in memory, that can be closed, killed and mounted again:
-// the world of the tests of snapshots, space, zombies and concurrency.
+// A file system over a block store, with a log in memory, that can be closed, killed and mounted
+// again: the world of the tests of snapshots, space, zombies and concurrency.
 
-import { Task, runSync, type Io, type Step, wait } from '../../host/base/task.ts';
+import { type Io, runSync, type Step, Task, wait } from '../../host/base/task.ts';
 import type { Instant } from '../../host/base/units.ts';
 import type { Core, LogPort } from '../../host/filesystem/core.ts';
 import { FileSystem } from '../../host/filesystem/file-system.ts';
@@ -178,11 +178,16 @@ export class World {
     return task;
   }
 
-  /** Drives everything that goes on in the background to its end: zombies, deletions, resting frees. */
+  /** Drives everything that goes on in the background to its end: zombies, deletions, resting
+   *  frees. */
   settle(): void {
     const { core } = this;
     runSync(this.fs.zombies.work());
-    for (let step = 0; core.snapshots.nextDeleted() !== undefined || core.state.deleting !== 0; step++) {
+    for (
+      let step = 0;
+      core.snapshots.nextDeleted() !== undefined || core.state.deleting !== 0;
+      step++
+    ) {
       if (step > 10_000) throw new Error('a deletion does not come to its end');
       core.requestCp(true)?.driveSync();
       if (core.snapshots.nextDeleted() !== undefined && core.maps.restingCount === 0) {

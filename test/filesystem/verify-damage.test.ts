@@ -1,11 +1,12 @@
-// Each kind of damage, made by hand on a committed volume, is found and called by its name, and nothing
-// else is. A verify that overlooks one kind gives its word for volumes that lose data.
+// Each kind of damage, made by hand on a committed volume, is found and called by its name, and
+// nothing else is. A verify that overlooks one kind gives its word for volumes that lose data.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { DIRECTORY_KIND_DIRECTORY, DIRECTORY_KIND_FILE } from '../../assembly/layout/directory.ts';
 import {
   DIRECTORY_ENTRIES_OFFSET,
+  DIRECTORY_KIND_DIRECTORY,
+  DIRECTORY_KIND_FILE,
   DIRECTORY_RESERVED2_OFFSET,
   DIRECTORY_SLOTS_OFFSET,
 } from '../../assembly/layout/directory.ts';
@@ -46,11 +47,11 @@ import {
   VOLUME_STATE_SNAPSHOTS_OFFSET,
 } from '../../assembly/layout/volume-state.ts';
 import { runSync } from '../../host/base/task.ts';
-import type { SnapshotEntry } from '../../host/format/snapshot.ts';
-import { getU64, setU64 } from '../../host/format/words.ts';
 import { insert, remove } from '../../host/filesystem/directory.ts';
 import { LEVEL_XATTR, PRESENT } from '../../host/filesystem/file-node.ts';
 import type { VerifyProblem, VerifyProblemKind } from '../../host/filesystem/verify/verify.ts';
+import type { SnapshotEntry } from '../../host/format/snapshot.ts';
+import { getU64, setU64 } from '../../host/format/words.ts';
 import { VerifyWorld } from './verify-world.ts';
 
 const test = suite('verify of damaged volumes');
@@ -274,7 +275,13 @@ const BLOCKS: readonly Case[] = [
     damage: 'a block of the inode file has rotted',
     make: (w) => w.rot(w.core.image.inodeFile.find(PRESENT, 0, 1)?.vbn as number),
     finds: ['bad-block'],
-    besides: ['inode-map', 'dangling-entry', 'missing-block', 'directory-unreadable', 'zombie-queue'],
+    besides: [
+      'inode-map',
+      'dangling-entry',
+      'missing-block',
+      'directory-unreadable',
+      'zombie-queue',
+    ],
   },
   {
     damage: 'the active map has rotted',
@@ -306,9 +313,7 @@ function snapshotFileBlock(world: VerifyWorld): number {
   const ino = world.ino('/d/small');
   const { fs } = world;
   const image = world.snapshots.image(entryOf(world, 'one').id);
-  const block = runSync(
-    fs.loadUntilReady((access) => image.node(access, ino).find(access, 0, 0)),
-  );
+  const block = runSync(fs.loadUntilReady((access) => image.node(access, ino).find(access, 0, 0)));
   return block?.vbn as number;
 }
 
@@ -338,7 +343,8 @@ const INODES: readonly Case[] = [
   },
   {
     damage: 'an inode has no type',
-    make: (w) => w.inode('/large', (at, view) => view.setUint32(at + INODE_MODE_OFFSET, 0o644, true)),
+    make: (w) =>
+      w.inode('/large', (at, view) => view.setUint32(at + INODE_MODE_OFFSET, 0o644, true)),
     finds: ['inode', 'entry-kind'],
   },
   {
@@ -399,7 +405,8 @@ const INODES: readonly Case[] = [
   },
   {
     damage: 'a pointer to attributes is lost',
-    make: (w) => w.inode('/d/small', (at) => w.core.arena.u8.fill(0, at + INODE_XATTR_OFFSET, at + 128)),
+    make: (w) =>
+      w.inode('/d/small', (at) => w.core.arena.u8.fill(0, at + INODE_XATTR_OFFSET, at + 128)),
     finds: ['block-count', 'leaked-block'],
   },
 ];
@@ -491,7 +498,8 @@ const NAMES: readonly Case[] = [
   },
   {
     damage: 'a directory has a reserved byte that is not zero',
-    make: (w) => w.directory('/d', (b) => b.view.setUint8(b.change(0) + DIRECTORY_RESERVED2_OFFSET, 1)),
+    make: (w) =>
+      w.directory('/d', (b) => b.view.setUint8(b.change(0) + DIRECTORY_RESERVED2_OFFSET, 1)),
     finds: ['directory-reserved'],
   },
   {
@@ -570,7 +578,8 @@ const VOLUME: readonly Case[] = [
   },
   {
     damage: 'a reserved byte of the snapshot table is not zero',
-    make: (w) => w.volumeFile('snapshotTable', (bytes) => {
+    make: (w) =>
+      w.volumeFile('snapshotTable', (bytes) => {
         bytes.fill(1, SNAPSHOT_ENTRY_SIZE + SNAPSHOT_RESERVED_OFFSET + 3, 1024 + 341);
       }),
     finds: ['reserved'],
@@ -612,7 +621,7 @@ const VOLUME: readonly Case[] = [
     finds: ['snapshot-tree'],
   },
   {
-    damage: 'two snapshots are each other\'s parents',
+    damage: "two snapshots are each other's parents",
     make: (w) => changeEntry(w, 'one', (entry) => (entry.parent = entryOf(w, 'two').id)),
     finds: ['snapshot-tree'],
   },
@@ -678,10 +687,16 @@ for (const one of [...MAPS, ...BLOCKS, ...INODES, ...NAMES, ...VOLUME]) {
     const allowed = [...one.finds, ...(one.besides ?? [])];
     for (const kind of found) assert.ok(allowed.includes(kind), `${kind} is too much:\n${text}`);
     if (one.path !== undefined) {
-      assert.ok(problems.some(({ path }) => path === one.path), `no ${one.path}:\n${text}`);
+      assert.ok(
+        problems.some(({ path }) => path === one.path),
+        `no ${one.path}:\n${text}`,
+      );
     }
     if (one.snapshot !== undefined) {
-      assert.ok(problems.some(({ snapshot }) => snapshot === one.snapshot), text);
+      assert.ok(
+        problems.some(({ snapshot }) => snapshot === one.snapshot),
+        text,
+      );
     }
   });
 }

@@ -1,23 +1,27 @@
-// A small volume with one of everything, and the means to damage it: through the engine's own MODIFY
-// primitives and a CP, or in the bytes of a block with the checksums above it mended.
+// A small volume with one of everything, and the means to damage it: through the engine's own
+// MODIFY primitives and a CP, or in the bytes of a block with the checksums above it mended.
 
 import {
-  BITS_PER_BLOCK_SHIFT,
   BITS_PER_BLOCK,
+  BITS_PER_BLOCK_SHIFT,
   POINTER_CHECKSUM_OFFSET,
 } from '../../assembly/layout/block.ts';
 import { INODE_DATA_OFFSET } from '../../assembly/layout/inode.ts';
 import { runSync } from '../../host/base/task.ts';
 import type { Address, Ino, Vbn } from '../../host/base/units.ts';
-import { getPointerVbn } from '../../host/format/pointer.ts';
-import { VOLUME_FILE_OFFSETS } from '../../host/format/volume-state.ts';
 import { lookup } from '../../host/filesystem/directory.ts';
 import type { Access, FileNode } from '../../host/filesystem/file-node.ts';
 import { FileSystem } from '../../host/filesystem/file-system.ts';
 import { ImageOperations } from '../../host/filesystem/image-operations.ts';
 import { changeDirectory, readDirectory } from '../../host/filesystem/scope.ts';
 import { SnapshotOperations } from '../../host/filesystem/snapshot-operations.ts';
-import { verify, type VerifyOptions, type VerifyReport } from '../../host/filesystem/verify/verify.ts';
+import {
+  type VerifyOptions,
+  type VerifyReport,
+  verify,
+} from '../../host/filesystem/verify/verify.ts';
+import { getPointerVbn } from '../../host/format/pointer.ts';
+import { VOLUME_FILE_OFFSETS } from '../../host/format/volume-state.ts';
 import { type Data, Session } from '../oracle/workload.ts';
 import { BlockStore, testParts } from './memory-volume.ts';
 
@@ -39,7 +43,8 @@ export class VerifyWorld {
       const outcome = session.apply(request).driveSync();
       if ('error' in outcome) throw new Error(`${JSON.stringify(request)}: ${outcome.error}`);
     };
-    const write = (path: string, data: Data) => run({ op: 'writeFile', path, data, options: CREATE });
+    const write = (path: string, data: Data) =>
+      run({ op: 'writeFile', path, data, options: CREATE });
     for (const path of ['/d', '/d/e', '/d/e/f', '/other']) run({ op: 'mkdir', path, mode: 0o755 });
     write('/inline', { length: 100, seed: 1 });
     write('/d/small', { length: 9000, seed: 2 });
@@ -50,7 +55,12 @@ export class VerifyWorld {
     const where = { path: '/d/small', followLast: true };
     run({ op: 'setXattr', where, name: 'user.a', data: { length: 20, seed: 5 } });
     write('/removed', { length: 9000, seed: 6 });
-    run({ op: 'open', slot: 0, path: '/removed', options: { ...CREATE, create: false, truncate: false } });
+    run({
+      op: 'open',
+      slot: 0,
+      path: '/removed',
+      options: { ...CREATE, create: false, truncate: false },
+    });
     this.zombie = this.ino('/removed');
     run({ op: 'unlink', path: '/removed' });
     runSync(this.snapshots.create('one'));

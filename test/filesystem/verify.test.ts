@@ -1,16 +1,16 @@
-// Random histories of calls, CPs, snapshots, deletions, rollbacks and remounts: verify finds nothing
-// wrong at any point, and its counts are right. If it cried wolf, nobody would believe it; and each of
-// these runs is a check of the engine's own bookkeeping.
+// Random histories of calls, CPs, snapshots, deletions, rollbacks and remounts: verify finds
+// nothing wrong at any point, and its counts are right. If it cried wolf, nobody would believe it;
+// and each of these runs is a check of the engine's own bookkeeping.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { SeededPrng, below, chance, pick } from '../../host/base/prng.ts';
-import { Task, runSync } from '../../host/base/task.ts';
+import { below, chance, pick, SeededPrng } from '../../host/base/prng.ts';
+import { runSync, Task } from '../../host/base/task.ts';
 import { FileSystem } from '../../host/filesystem/file-system.ts';
 import { ImageOperations } from '../../host/filesystem/image-operations.ts';
 import { rollBack } from '../../host/filesystem/rollback.ts';
 import { SnapshotOperations } from '../../host/filesystem/snapshot-operations.ts';
-import { verify, type VerifyReport } from '../../host/filesystem/verify/verify.ts';
+import { type VerifyReport, verify } from '../../host/filesystem/verify/verify.ts';
 import { makeWorkload, Session } from '../oracle/workload.ts';
 import { BlockStore, testParts } from './memory-volume.ts';
 

@@ -1,6 +1,6 @@
-// The process that is killed. Reads its order (one line of JSON) from stdin, opens the volume, lets all
-// writers work at once, and reports each acknowledged request by one byte on stdout: the writer's number.
-// OPENED stands for the open volume, CLOSED for one that was closed in order.
+// The process that is killed. Reads its order (one line of JSON) from stdin, opens the volume, lets
+// all writers work at once, and reports each acknowledged request by one byte on stdout: the
+// writer's number. OPENED stands for the open volume, CLOSED for one that was closed in order.
 
 import { readFileSync, writeSync } from 'node:fs';
 import { SeededPrng } from '../../host/base/prng.ts';

@@ -27,12 +27,16 @@ async function walk(fs: Fs, directory: string, found: Map<string, Found>): Promi
     const content = kind === 'file' ? await fs.readFile(path) : undefined;
     const target = kind === 'symlink' ? await fs.readlink(path) : '';
     const size = kind === 'file' ? stats.size : 0;
-    found.set(path, { node: { kind, mode: stats.mode & 0o7777, size, content, target }, ino: stats.ino });
+    found.set(path, {
+      node: { kind, mode: stats.mode & 0o7777, size, content, target },
+      ino: stats.ino,
+    });
     if (kind === 'directory') await walk(fs, path, found);
   }
 }
 
-/** The first difference between what a writer made and what is there; undefined where there is none. */
+/** The first difference between what a writer made and what is there; undefined where there is
+ *  none. */
 export function differenceOf(tree: Tree, listing: Listing): string | undefined {
   const boxes = new Map<number, object>();
   for (const [path, box] of tree.paths) {
@@ -45,7 +49,8 @@ export function differenceOf(tree: Tree, listing: Listing): string | undefined {
     boxes.set(found.ino, box);
   }
   const linkCount = new Set(tree.paths.values()).size;
-  if (boxes.size !== linkCount) return `${boxes.size} files, should be ${linkCount}: a link is a copy`;
+  if (boxes.size !== linkCount)
+    return `${boxes.size} files, should be ${linkCount}: a link is a copy`;
   for (const path of listing.keys()) {
     if (tree.owns(path) && !tree.paths.has(path)) return `${path} should not be there`;
   }

@@ -1,13 +1,14 @@
 // The torture: rounds of a child that writes and is killed, and a parent that opens what is left.
 //
-// A volume lives for ROUNDS_A_VOLUME rounds, one file (`none`) and a directory of four disks (`raid4`) in
-// turn; half of the raid4 volumes lose a disk file on the way. In each round the child gets a random share
-// of requests acknowledged, or none, and dies at a random moment after; some live to close the volume. The
-// oracle stands in this process alone: it counts what came through the pipe.
+// A volume lives for ROUNDS_A_VOLUME rounds, one file (`none`) and a directory of four disks
+// (`raid4`) in turn; half of the raid4 volumes lose a disk file on the way. In each round the child
+// gets a random share of requests acknowledged, or none, and dies at a random moment after; some
+// live to close the volume. The oracle stands in this process alone: it counts what came through
+// the pipe.
 //
-// Then the parent opens the volume, for writing or (half of the time, so that a child too has to replay)
-// read-only. Each writer's names must be as after its acknowledged requests, or as after one more, the one
-// that was open. A random snapshot is read through, and verify() finds nothing.
+// Then the parent opens the volume, for writing or (half of the time, so that a child too has to
+// replay) read-only. Each writer's names must be as after its acknowledged requests, or as after
+// one more, the one that was open. A random snapshot is read through, and verify() finds nothing.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,7 +17,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { below, chance, pick, SeededPrng } from '../../host/base/prng.ts';
 import { Volume } from '../../host/node.ts';
-import { differenceOf, listAll, type Listing, snapshotDifference } from './compare.ts';
+import { differenceOf, type Listing, listAll, snapshotDifference } from './compare.ts';
 import { CLOSED, OPENED, type Order, seedOf } from './order.ts';
 import { type Step, Tree } from './tree.ts';
 
@@ -137,8 +138,12 @@ class Victim {
       await this.#compare(volume, open);
       const report = await volume.verify();
       if (report.problemCount > 0) {
-        const problems = report.problems.slice(0, 5).map(({ kind, message }) => `${kind}: ${message}`);
-        throw new Error(`verify found ${report.problemCount} problems:\n  ${problems.join('\n  ')}`);
+        const problems = report.problems
+          .slice(0, 5)
+          .map(({ kind, message }) => `${kind}: ${message}`);
+        throw new Error(
+          `verify found ${report.problemCount} problems:\n  ${problems.join('\n  ')}`,
+        );
       }
     } finally {
       await volume.close();

@@ -1,10 +1,10 @@
-// npm run torture -- [--rounds N] [--seed S] [--directory D]: SIGKILL on real files, see rounds.ts. Ends
-// with code 1, keeps the files, and says how to do it again where something was wrong.
+// npm run torture -- [--rounds N] [--seed S] [--directory D]: SIGKILL on real files, see rounds.ts.
+// Ends with code 1, keeps the files, and says how to do it again where something was wrong.
 
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
-import { scratchDirectory, torture, type TortureFigures } from './rounds.ts';
+import { scratchDirectory, type TortureFigures, torture } from './rounds.ts';
 
 const ROUNDS_DEFAULT = 1000;
 const PRINT_EVERY = 50;

@@ -1,5 +1,6 @@
-// A short run of `npm run torture`: a process that writes is killed at random moments, and all that it
-// reported as acknowledged must be there, whole. This is what a crash-safe volume promises its users.
+// A short run of `npm run torture`: a process that writes is killed at random moments, and all that
+// it reported as acknowledged must be there, whole. This is what a crash-safe volume promises its
+// users.
 
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,10 +1,10 @@
-// What one writer of the torture has made, as plain data, and what it does next. Parent and child run the
-// same code from the same seed: so the parent knows every request without being told, and the child
-// reports one byte for each that was acknowledged.
+// What one writer of the torture has made, as plain data, and what it does next. Parent and child
+// run the same code from the same seed: so the parent knows every request without being told, and
+// the child reports one byte for each that was acknowledged.
 //
-// A writer has names that no other writer touches (its own directory, and names with its prefix in a
-// directory that all share), and waits for each request before it makes the next. So when it is killed
-// one request of it is open, which may be there as a whole or not at all.
+// A writer has names that no other writer touches (its own directory, and names with its prefix in
+// a directory that all share), and waits for each request before it makes the next. So when it is
+// killed one request of it is open, which may be there as a whole or not at all.
 
 import type { Prng } from '../../host/base/env.ts';
 import { below, chance, pick } from '../../host/base/prng.ts';
@@ -49,15 +49,25 @@ export interface TreeSummary {
 
 type Op = Request['op'];
 const WEIGHTS: readonly (readonly [Op, number])[] = [
-  ['writeFile', 25], ['write', 22], ['truncate', 9], ['rename', 14], ['unlink', 12], ['link', 7],
-  ['mkdir', 6], ['rmdir', 4], ['symlink', 4], ['chmod', 4], ['snapshot', 2], ['unsnapshot', 2],
+  ['writeFile', 25],
+  ['write', 22],
+  ['truncate', 9],
+  ['rename', 14],
+  ['unlink', 12],
+  ['link', 7],
+  ['mkdir', 6],
+  ['rmdir', 4],
+  ['symlink', 4],
+  ['chmod', 4],
+  ['snapshot', 2],
+  ['unsnapshot', 2],
   ['sync', 2],
 ];
 const WEIGHT_SUM = WEIGHTS.reduce((sum, [, weight]) => sum + weight, 0);
 /** Longest content. */
 const SIZE_MAX = 400_000;
-/** Writes from here on may be several messages: the file opened or cut, whole blocks by reference, the
- *  rest (ENGINE 12, 20). A prefix of these survives a crash. */
+/** Writes from here on may be several messages: the file opened or cut, whole blocks by reference,
+ *  the rest (ENGINE 12, 20). A prefix of these survives a crash. */
 const PARTS_MIN = 64 * 1024;
 const BLOCK_SIZE = 4096;
 const SNAPSHOTS_MAX = 2;
@@ -78,7 +88,8 @@ export class Tree {
   static of(summary: TreeSummary): Tree {
     const tree = new Tree(summary.writer);
     const boxes = summary.nodes.map((node) => ({ node }));
-    for (const [path, index] of summary.paths) tree.paths.set(path, boxes[index] as { node: TreeNode });
+    for (const [path, index] of summary.paths)
+      tree.paths.set(path, boxes[index] as { node: TreeNode });
     for (const name of summary.snapshots) tree.snapshots.set(name, undefined);
     tree.snapshotCount = summary.snapshotCount;
     return tree;
@@ -97,8 +108,11 @@ export class Tree {
 
   clone(): Tree {
     const copy = new Tree(this.writer);
-    const boxes = new Map([...new Set(this.paths.values())].map((box) => [box, { node: box.node }]));
-    for (const [path, box] of this.paths) copy.paths.set(path, boxes.get(box) as { node: TreeNode });
+    const boxes = new Map(
+      [...new Set(this.paths.values())].map((box) => [box, { node: box.node }]),
+    );
+    for (const [path, box] of this.paths)
+      copy.paths.set(path, boxes.get(box) as { node: TreeNode });
     for (const [name, tree] of this.snapshots) copy.snapshots.set(name, tree);
     copy.snapshotCount = this.snapshotCount;
     return copy;

@@ -1,9 +1,16 @@
-// Everything wrong that can be handed to Volume.create and Volume.open: options, paths, files that are
-// missing, foreign, stale, cut, or damaged. Each is refused with its code and a hint, and no byte of a
-// file is changed: a volume must survive its user's mistakes.
+// Everything wrong that can be handed to Volume.create and Volume.open: options, paths, files that
+// are missing, foreign, stale, cut, or damaged. Each is refused with its code and a hint, and no
+// byte of a file is changed: a volume must survive its user's mistakes.
 
 import {
-  copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, truncateSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -26,8 +33,17 @@ import {
 import { isFsError, isStorageError } from '../../host/base/errors.ts';
 import { memoryDevices, Volume } from '../../host/node.ts';
 import {
-  checkContent, checkRefused, copyVolume, digestsOf, failureOf, freshPath, makeVolume, patch,
-  patchStructures, removeScratch, SMALL,
+  checkContent,
+  checkRefused,
+  copyVolume,
+  digestsOf,
+  failureOf,
+  freshPath,
+  makeVolume,
+  patch,
+  patchStructures,
+  removeScratch,
+  SMALL,
 } from './files.ts';
 
 const test = suite('bad input');
@@ -99,7 +115,12 @@ test('create refuses what is no object, an empty path, and what exists', async (
 });
 
 test('open refuses unknown options and such of create', async () => {
-  for (const options of [{ readonly: true }, { size: '16MiB' }, { disks: 4 }, { raid: 'none' }] as Wrong[]) {
+  for (const options of [
+    { readonly: true },
+    { size: '16MiB' },
+    { disks: 4 },
+    { raid: 'none' },
+  ] as Wrong[]) {
     await checkRefused(plain, 'INVALID_ARGUMENT', options);
   }
   await checkRefused(plain, 'INVALID_ARGUMENT', { cacheSize: '100KiB' });
@@ -210,7 +231,9 @@ test('features that are not known: refused, read only, or ignored', async () => 
     await volume.close();
   }
   const where = copyVolume(plain);
-  patchStructures(where, 'root', (view) => view.setBigUint64(VOLUME_ROOT_COMPATIBLE_OFFSET, 1n, true));
+  patchStructures(where, 'root', (view) =>
+    view.setBigUint64(VOLUME_ROOT_COMPATIBLE_OFFSET, 1n, true),
+  );
   const volume = await Volume.open(where, { cacheSize: '8MiB' });
   await checkContent(volume);
   await volume.close();
@@ -296,7 +319,10 @@ test('a disk that missed something is stale: left out, with a warning', async ()
   volume = await Volume.open(where, { cacheSize: '8MiB' });
   const { state, warnings } = await volume.status();
   assert.is(state, 'degraded');
-  assert.ok(warnings.some((text) => text.includes('stale')), warnings.join());
+  assert.ok(
+    warnings.some((text) => text.includes('stale')),
+    warnings.join(),
+  );
   await checkContent(volume);
   assert.is(await volume.fs.promises.readFile('/more', 'utf8'), 'more');
   await volume.close();
@@ -354,7 +380,10 @@ test('one of two copies of the log missing, empty, of another volume, or damaged
       await checkContent(volume);
       await volume.fs.promises.writeFile('/more', 'more');
       const { warnings } = await volume.status();
-      assert.ok(warnings.some((text) => text.includes('log')), `${name}, damage ${index}: a warning`);
+      assert.ok(
+        warnings.some((text) => text.includes('log')),
+        `${name}, damage ${index}: a warning`,
+      );
       await volume.close();
       rmSync(where, { recursive: true });
     }
@@ -379,12 +408,16 @@ test('disks older than the log: refused for writing, read with a warning', async
   await volume.fs.promises.writeFile('/last', 'last');
   await volume.close();
   const where = copyVolume(tank);
-  for (const name of ['log.wafer', 'log-1.wafer']) copyFileSync(join(newer, name), join(where, name));
+  for (const name of ['log.wafer', 'log-1.wafer'])
+    copyFileSync(join(newer, name), join(where, name));
   await checkRefused(where, 'LOG_DAMAGED');
   volume = await Volume.open(where, { cacheSize: '8MiB', readOnly: true });
   await checkContent(volume);
   const { warnings } = await volume.status();
-  assert.ok(warnings.some((text) => text.includes('LOG_DAMAGED')), warnings.join());
+  assert.ok(
+    warnings.some((text) => text.includes('LOG_DAMAGED')),
+    warnings.join(),
+  );
   await volume.close();
 });
 

@@ -2,7 +2,15 @@
 
 import { createHash } from 'node:crypto';
 import {
-  closeSync, cpSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync, statSync,
+  closeSync,
+  cpSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +18,11 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { LABEL_MAGIC, LABEL_SIZE } from '../../assembly/layout/label.ts';
 import { VOLUME_ROOT_MAGIC, VOLUME_ROOT_SIZE } from '../../assembly/layout/volume-root.ts';
-import { isStorageError, type StorageError, type StorageErrorCode } from '../../host/base/errors.ts';
+import {
+  isStorageError,
+  type StorageError,
+  type StorageErrorCode,
+} from '../../host/base/errors.ts';
 import { sealEnvelope } from '../../host/format/envelope.ts';
 import { createKernels } from '../../host/kernels/instantiate.ts';
 import { type CreateOptions, type OpenOptions, Volume } from '../../host/node.ts';
@@ -32,7 +44,10 @@ export function removeScratch(): void {
 }
 
 /** A volume with /hello and /big in it, closed in order. */
-export async function makeVolume(options: CreateOptions = {}, where = freshPath()): Promise<string> {
+export async function makeVolume(
+  options: CreateOptions = {},
+  where = freshPath(),
+): Promise<string> {
   const volume = await Volume.create(where, { ...SMALL, ...options });
   await volume.fs.promises.writeFile('/hello', 'hello');
   await volume.fs.promises.writeFile('/big', bigContent());
@@ -94,7 +109,12 @@ export async function failureOf(opening: Promise<Volume>): Promise<StorageError>
 }
 
 /** Changes bytes of a file in place. */
-export function patch(path: string, position: number, change: (bytes: Buffer) => void, length = 1): void {
+export function patch(
+  path: string,
+  position: number,
+  change: (bytes: Buffer) => void,
+  length = 1,
+): void {
   const fd = openSync(path, 'r+');
   try {
     const bytes = Buffer.alloc(length);
@@ -114,7 +134,8 @@ export function patchStructures(
 ): void {
   const { arena, kernels } = createKernels({ arenaBytes: 2 * 65536 });
   const { hash } = new Hasher(arena, kernels);
-  const [magic, size] = kind === 'label' ? [LABEL_MAGIC, LABEL_SIZE] : [VOLUME_ROOT_MAGIC, VOLUME_ROOT_SIZE];
+  const [magic, size] =
+    kind === 'label' ? [LABEL_MAGIC, LABEL_SIZE] : [VOLUME_ROOT_MAGIC, VOLUME_ROOT_SIZE];
   let count = 0;
   for (let block = 0; block < FRONT_BLOCKS; block++) {
     patch(
@@ -133,4 +154,3 @@ export function patchStructures(
   }
   assert.ok(count > 0, `${kind}s were found`);
 }
-
