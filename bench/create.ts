@@ -7,7 +7,15 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Unit } from './figures.ts';
 import { benchSize, type Measured, type OwnGroup, runSuite } from './harness.ts';
-import { hostFiles, IN_FLIGHT, lmdb, type Store, sqlite, waferBlocks, waferFiles } from './stores.ts';
+import {
+  hostFiles,
+  IN_FLIGHT,
+  lmdb,
+  type Store,
+  sqlite,
+  waferBlocks,
+  waferFiles,
+} from './stores.ts';
 import { BLOCK, inTurns, KIB, MIB, randomBlocks, Stamped, timed, workFolder } from './workload.ts';
 
 const size = benchSize();
@@ -27,7 +35,11 @@ interface Work {
   run(store: Store, round: number): Promise<void> | void;
 }
 
-async function measure(stores: readonly (Store | undefined)[], work: Work, items: readonly number[]) {
+async function measure(
+  stores: readonly (Store | undefined)[],
+  work: Work,
+  items: readonly number[],
+) {
   const there = stores.filter((store) => store !== undefined);
   const speeds = await inTurns(
     work.rounds,

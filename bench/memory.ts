@@ -19,7 +19,8 @@ const blocks = new Stamped(FILES);
 const directoryOf = (index: number) => `/dir-${index}`;
 const fileOf = (directory: number, index: number) => `${directoryOf(directory)}/file-${index}`;
 
-/** `FILES` times `call`, awaited one by one where it gives promises; gives what the last one gave. */
+/** `FILES` times `call`, awaited one by one where it gives promises; gives what the last one
+ *  gave. */
 async function each(fs: MemoryFs, call: (index: number) => unknown): Promise<unknown> {
   let last: unknown;
   if (fs.isSync) for (let index = 0; index < FILES; index++) last = call(index);

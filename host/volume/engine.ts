@@ -127,13 +127,9 @@ export function* openEngine(options: EngineOptions): Step<Engine> {
   }
 }
 
-/** Refuses a log that is not this volume's, or damaged, before anything is written. What counts is the
- *  scan after the claim: until then a writer before us may have gone on. */
-function* checkLog(
-  volume: RaidVolume,
-  nvrams: Engine['nvrams'],
-  memory: LogMemory,
-): Step<void> {
+/** Refuses a log that is not this volume's, or damaged, before anything is written. What counts is
+ *  the scan after the claim: until then a writer before us may have gone on. */
+function* checkLog(volume: RaidVolume, nvrams: Engine['nvrams'], memory: LogMemory): Step<void> {
   const state = decodeVolumeState(volume.state);
   if (state.cp === 0) return;
   const log = yield* NvLog.open(nvrams, memory, { volumeUuid: uuidBytes(volume.uuid) });
@@ -180,8 +176,8 @@ function* mountOn(parts: MountParts, options: EngineOptions): Step<Engine> {
   return { raid, log, nvrams, fs, replayedRecordCount, warnings };
 }
 
-/** A log with fewer copies than faults are tolerated, and one (ENGINE 19), goes on working. Who gave a
- *  single device, and no list, has one on purpose. */
+/** A log with fewer copies than faults are tolerated, and one (ENGINE 19), goes on working. Who
+ *  gave a single device, and no list, has one on purpose. */
 function warnOfLogCopies(log: NvLog, raid: RaidVolume, devices: Devices, logger: Logger): void {
   if (!Array.isArray(devices.nvram)) return;
   const nvrams: readonly (Nvram | undefined)[] = devices.nvram;
