@@ -365,6 +365,10 @@ export class MessageDriver {
     this.#queue.push(ticket);
     try {
       yield* this.#admitInTurn(demand, ticket);
+    } catch (error) {
+      // Refused: those behind it must not wait for it.
+      this.#leave(self);
+      throw error;
     } finally {
       this.#queue = this.#queue.filter((other) => other !== ticket);
       this.wake();
