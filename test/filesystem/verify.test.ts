@@ -108,7 +108,7 @@ for (let seed = first; seed < first + seeds; seed++) {
   test(`seed ${seed}: a history without damage has no problems`, () => story(seed, 900));
 }
 
-test('counts files, directories and links; data is read once however many snapshots have it', () => {
+test('counts files, directories, links; data is read once, however many snapshots have it', () => {
   const history = new History(4);
   const operations = new ImageOperations(history.fs, () => history.fs.core.image, false);
   const session = new Session(operations);

@@ -131,7 +131,10 @@ export class Tree {
   next(prng: Prng): Step {
     for (;;) {
       let left = below(prng, WEIGHT_SUM);
-      const entry = WEIGHTS.find(([, weight]) => (left -= weight) < 0);
+      const entry = WEIGHTS.find(([, weight]) => {
+        left -= weight;
+        return left < 0;
+      });
       const request = this.#make((entry as (typeof WEIGHTS)[number])[0], prng);
       if (request !== undefined) return { ...request, isSync: chance(prng, 0.06) };
     }

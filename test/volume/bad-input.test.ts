@@ -337,7 +337,7 @@ test('more missing than parity covers', async () => {
   await checkRefused(where, 'RAID_DEGRADED_BEYOND_PARITY', { readOnly: true });
 });
 
-test('half of the disks missing needs degraded: true; the sides never join by themselves', async () => {
+test('half of the disks missing needs degraded: true; sides never join by themselves', async () => {
   const where = copyVolume(mirror);
   const other = copyVolume(mirror);
   rmSync(disk(where, 1));
