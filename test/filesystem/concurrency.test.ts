@@ -363,7 +363,7 @@ test('ENOSPC, not silence, where only open files hold what could be freed', asyn
   );
 });
 
-test('small writes at once on a nearly full volume: none fails for what others only reserved', async () => {
+test('small writes on a nearly full volume: none fails for what others only reserved', async () => {
   const world = coldWorld({ stripes: 2048 });
   const { operations } = world;
   const files = Array.from({ length: 50 }, (_, i) => makeFile(world, `/f${i}`, filled(5000, i)));

@@ -56,7 +56,8 @@ function problemOf(
     return 'printed no totals: is run() called, and does nothing exit before it?';
   if (total === 0 && skipped === 0) return 'has no tests';
   if (skipReasons.length < skipped) {
-    return `skipped ${skipped} tests and gave ${skipReasons.length} reasons (use test/runner/skip.ts)`;
+    const given = `${skipReasons.length} reasons (use test/runner/skip.ts)`;
+    return `skipped ${skipped} tests and gave ${given}`;
   }
   return undefined;
 }
