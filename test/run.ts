@@ -2,9 +2,9 @@
 //
 //   node dist/test/run.js [NAME...] [--jobs N] [--timeout SECONDS] [--dir COMPILED]
 //
-// NAME picks the files whose name contains it ("raid", "runner/judge"). The list of tests is the list
-// of sources in test/, so a file that was not compiled is a failure, and a compiled file whose source
-// has gone is not run. --dir runs the .test.js files of a folder instead.
+// NAME picks the files whose name contains it ("raid", "runner/judge"). The list of tests is the
+// list of sources in test/, so a file that was not compiled is a failure, and a compiled file whose
+// source has gone is not run. --dir runs the .test.js files of a folder instead.
 
 import { existsSync, readdirSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';

@@ -70,7 +70,8 @@ export interface RaidOptions {
   };
   readonly readOnly?: boolean | undefined;
   readonly degraded?: boolean | undefined;
-  /** Runs before a mount for writing changes anything: what it throws leaves the disks as they are. */
+  /** Runs before a mount for writing changes anything: what it throws leaves the disks as they
+   *  are. */
   readonly beforeClaim?: ((volume: RaidVolume) => Step<void>) | undefined;
 }
 

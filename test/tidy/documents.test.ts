@@ -1,5 +1,6 @@
-// The documents say what is: the README's errors are those of the code, its commands exist, links lead
-// somewhere, and rules that comments cite are written down. A document that nothing checks is soon wrong.
+// The documents say what is: the README's errors are those of the code, its commands exist, links
+// lead somewhere, and rules that comments cite are written down. A document that nothing checks is
+// soon wrong.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';

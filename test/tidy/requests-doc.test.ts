@@ -1,5 +1,6 @@
-// The table of requests in FORMAT.md is what the codec of log records reads and writes: field for field,
-// in order. A volume is read by that document when nothing else is left, and its log is part of it.
+// The table of requests in FORMAT.md is what the codec of log records reads and writes: field for
+// field, in order. A volume is read by that document when nothing else is left, and its log is part
+// of it.
 
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';

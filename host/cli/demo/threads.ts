@@ -1,5 +1,5 @@
-// What the kernels do at the size of large volumes, on one thread and on the pool's: the volume of the
-// story is small, and its planes and batches are done before a thread could be told of them.
+// What the kernels do at the size of large volumes, on one thread and on the pool's: the volume of
+// the story is small, and its planes and batches are done before a thread could be told of them.
 
 import type { KernelJob, ThreadPool } from '../../base/env.ts';
 import { InlinePool } from '../../kernels/inline-pool.ts';
