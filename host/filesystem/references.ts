@@ -45,8 +45,9 @@ export class TakenBlocks {
 export class ReferenceWrites {
   readonly #core: Core;
   readonly #underWay = new Set<Task<void>>();
-  /** Written since the last flush of the disks. */
-  #isUnflushed = false;
+  /** Writes begun, and how many of them are known to be durable. */
+  #begunCount = 0;
+  #durableCount = 0;
 
   constructor(core: Core) {
     this.#core = core;
@@ -77,7 +78,7 @@ export class ReferenceWrites {
 
   *#write(blocks: readonly Block[], liveness: Liveness): Step<void> {
     const { volume } = this.#core;
-    this.#isUnflushed = true;
+    this.#begunCount++;
     try {
       // Not in the MODIFY turn, which only changes memory.
       yield* wait(NEXT_TURN);
@@ -102,20 +103,17 @@ export class ReferenceWrites {
 
   /** Whether something was begun that is not durable. */
   get isUnflushed(): boolean {
-    return this.#isUnflushed;
+    return this.#durableCount < this.#begunCount;
   }
 
-  /** What was begun until now becomes durable. */
+  /** What was begun until now becomes durable. Two at a time are right: a sync call that overtakes one
+   *  must not rely on the flush that the other has only begun. */
   *settle(): Step<void> {
-    if (!this.#isUnflushed) return;
-    this.#isUnflushed = false;
-    try {
-      yield* this.written();
-      yield* this.#core.volume.flush();
-    } catch (error) {
-      this.#isUnflushed = true;
-      throw error;
-    }
+    const count = this.#begunCount;
+    if (this.#durableCount >= count) return;
+    yield* this.written();
+    yield* this.#core.volume.flush();
+    this.#durableCount = Math.max(this.#durableCount, count);
   }
 }
 
