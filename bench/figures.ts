@@ -15,6 +15,7 @@ export function formatValue(value: number, unit: Unit): string {
 
 /** How many times better `ours` is. */
 export function ratioOf(ours: number, other: number, unit: Unit): number {
+  if (ours === other) return 1;
   return LESS_IS_BETTER.has(unit) ? other / ours : ours / other;
 }
 
