@@ -121,6 +121,11 @@ function* readHeader(
     if (offset + LOG_HEADER_SIZE > nvram.sizeBytes) break;
     if (!(yield* copies.read(copy, offset, memory.arena.bytes(at, LOG_HEADER_SIZE))))
       return undefined;
+    const error = copies.errorAt(copy, offset);
+    if (error !== undefined) {
+      problem = error;
+      continue;
+    }
     try {
       return decodeLogHeader(memory, at);
     } catch (error) {

@@ -2,6 +2,7 @@
 // and one. A copy that fails once is out until the log is opened again; DISK_FAILED is the only
 // error that takes out a copy, any other one is passed on.
 
+import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { LOG_HALVES_OFFSET } from '../../assembly/layout/log.ts';
 import { assert } from '../base/assert.ts';
 import { isStorageError } from '../base/errors.ts';
@@ -11,6 +12,8 @@ import type { Nvram } from '../device/device.ts';
 
 /** Faults tolerated are two at most, so copies three. */
 export const LOG_COPIES_MAX = 3;
+/** A copy with more unreadable blocks than this is out: its device is, and each try takes time. */
+const UNREADABLE_MAX = 64;
 
 /** What happens around a write, however it is driven and whenever it ends. */
 export interface WriteEvents {
@@ -24,6 +27,8 @@ export interface WriteEvents {
 export class LogCopies {
   readonly #nvrams: readonly (Nvram | undefined)[];
   readonly #errors: unknown[] = [];
+  /** By copy: blocks that could not be read, by their offset. */
+  readonly #unreadable: Map<number, unknown>[] = [];
   /** Told once of each copy that fails. */
   onFailed: (copy: number, error: unknown) => void = () => {};
 
@@ -61,20 +66,42 @@ export class LogCopies {
     this.onFailed(copy, error);
   }
 
-  /** Fills `view` from a copy; false if the copy is or goes out. */
+  /** Fills `view` from a copy; false if the copy is or goes out. One bad sector does not take out the
+   *  rest of the copy: blocks that cannot be read are zeros, and `errorAt` knows them. */
   *read(copy: number, offsetBytes: number, view: Uint8Array): Step<boolean> {
     if (!this.isLive(copy)) return false;
+    if ((yield* this.#tryRead(copy, offsetBytes, view)) === undefined) return true;
+    for (let at = 0; at < view.length; at += BLOCK_SIZE) {
+      const block = view.subarray(at, at + BLOCK_SIZE);
+      const error = yield* this.#tryRead(copy, offsetBytes + at, block);
+      if (error === undefined) continue;
+      block.fill(0);
+      const unreadable = this.#unreadable[copy] ?? new Map<number, unknown>();
+      this.#unreadable[copy] = unreadable;
+      unreadable.set(offsetBytes + at, error);
+      if (unreadable.size <= UNREADABLE_MAX) continue;
+      this.drop(copy, error);
+      return false;
+    }
+    return true;
+  }
+
+  /** Why the block at an offset of a copy could not be read; undefined where it could. */
+  errorAt(copy: number, offsetBytes: number): unknown {
+    return this.#unreadable[copy]?.get(offsetBytes);
+  }
+
+  *#tryRead(copy: number, offsetBytes: number, view: Uint8Array): Step<unknown> {
     const nvram = this.nvram(copy);
     try {
       yield* wait({
         start: () => nvram.read(offsetBytes, view),
         startSync: () => nvram.readSync(offsetBytes, view),
       });
-      return true;
+      return undefined;
     } catch (error) {
       if (!isStorageError(error, 'DISK_FAILED')) throw error;
-      this.drop(copy, error);
-      return false;
+      return error;
     }
   }
 

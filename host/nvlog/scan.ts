@@ -14,6 +14,9 @@
 // are lost that may have been acknowledged: damage, reported with its place, never taken for the
 // end (ENGINE 18).
 //
+// Where the next flush would stand there may be a block that no copy can read. Then nobody knows
+// whether the log ends there: that is damage too.
+//
 // Why old flushes do no harm, though a half is not erased when it is recycled:
 // - A half is recycled when a root is durable that contains all its records: their sequence
 //   numbers are up to the root's, and so is what they say was durable. The scan leaves both
@@ -41,6 +44,7 @@ import {
   RECORD_HEADER_SIZE,
 } from '../../assembly/layout/log.ts';
 import { assert } from '../base/assert.ts';
+import { StorageError } from '../base/errors.ts';
 import type { Step } from '../base/task.ts';
 import type { Address } from '../base/units.ts';
 import type { FlushHeader, LogRecord, Word64 } from '../format/log.ts';
@@ -71,9 +75,10 @@ export interface LogScanRoot {
 }
 
 export interface LogDamage {
-  /** 'lost': records that were durable are not there. 'other-root': the log follows a newer root
-   *  than the mounted one, or another of the same number. */
-  readonly reason: 'lost' | 'other-root';
+  /** 'lost': records that were durable are not there. 'unreadable': there may be more records, in a
+   *  block that no copy can read. 'other-root': the log follows a newer root than the mounted one,
+   *  or another of the same number. */
+  readonly reason: 'lost' | 'unreadable' | 'other-root';
   /** Where the flush that is lost stood, as far as known, or the one that follows the other
    *  root. */
   readonly half: number;
@@ -131,6 +136,8 @@ class Scanner {
   readonly #windows: [Window, Window];
   /** Flushes that count and go beyond the root, by the first sequence number that is beyond it. */
   readonly #flushes = new Map<number, Found[]>();
+  /** By half: the flush written last, whatever it follows; undefined where none was found. */
+  readonly #ends: (Found | undefined)[] = [];
   #cycleMax = 0;
   #sequenceMax: number;
   /** The header that says most about what was durable; the one of the newest other root. */
@@ -156,6 +163,7 @@ class Scanner {
     for (const copy of this.#copies.live()) {
       for (let half = 0; half < LOG_HALVES; half++) yield* this.#survey(copy, half);
     }
+    this.#checkCopies();
     const records: LogRecord[] = [];
     let flushCount = 0;
     let last = this.#root.lastSequence;
@@ -167,6 +175,7 @@ class Scanner {
       last = lastSequenceOf(flush.header);
       flushCount++;
     }
+    this.#checkCopies();
     return {
       records,
       damage: this.#damage(last, newest),
@@ -175,6 +184,13 @@ class Scanner {
       cycleLimit: this.#cycleMax + 1,
       nextHalf: newest === undefined ? 0 : 1 - newest.half,
     };
+  }
+
+  /** No copy is no log: never the same as an empty one. */
+  #checkCopies(): void {
+    if (this.#copies.live().length > 0) return;
+    const cause = this.#copies.errors().find((error) => error !== undefined);
+    throw new StorageError('DISK_FAILED', 'no copy of the log can be read', { cause });
   }
 
   /** Looks at every block of a half for a header. */
@@ -195,6 +211,8 @@ class Scanner {
     const { header } = found;
     const root = this.#root;
     this.#cycleMax = Math.max(this.#cycleMax, header.cycle);
+    const end = this.#ends[found.half];
+    if (end === undefined || isLater(header, end.header)) this.#ends[found.half] = found;
     if (!isSameWord64(header.timeline, root.timeline)) return;
     const last = lastSequenceOf(header);
     this.#sequenceMax = Math.max(this.#sequenceMax, last, header.durableUpTo);
@@ -245,13 +263,13 @@ class Scanner {
 
   #damage(last: number, newest: Found | undefined): LogDamage | undefined {
     const told = this.#otherRoot ?? this.#durable;
-    if (told === undefined) return undefined;
+    if (told === undefined) return this.#hiddenEnd(last);
     const { durableUpTo, cpNumber } = told.header;
     const what = { firstSequence: last + 1, durableUpTo, cpNumber };
     if (this.#otherRoot !== undefined) {
       return { reason: 'other-root', half: told.half, position: told.position, ...what };
     }
-    if (durableUpTo <= last) return undefined;
+    if (durableUpTo <= last) return this.#hiddenEnd(last);
     const bad = this.#flushes.get(last + 1)?.[0];
     if (bad !== undefined)
       return { reason: 'lost', half: bad.half, position: bad.position, ...what };
@@ -259,6 +277,28 @@ class Scanner {
     const isBehind = newest?.half === told.half;
     const end = isBehind ? newest.position + flushBytesOf(newest.header.recordBytes) : 0;
     return { reason: 'lost', half: told.half, position: end, ...what };
+  }
+
+  /** The next flush may stand where no copy can be read: behind the one written last, or at the
+   *  start of the other half. */
+  #hiddenEnd(last: number): LogDamage | undefined {
+    const { halfBytes } = this.#geometry;
+    const copies = this.#copies.live();
+    const [first, second] = this.#ends;
+    const end = first === undefined || (second && isLater(second.header, first.header)) ? second : first;
+    const starts = Array.from({ length: LOG_HALVES }, (_, half) => ({ half, position: 0 }));
+    const places = starts.filter(({ half }) => half !== end?.half);
+    if (end !== undefined) {
+      const position = end.position + flushBytesOf(end.header.recordBytes);
+      if (position < halfBytes) places.push({ half: end.half, position });
+    }
+    const hidden = places.find(({ half, position }) => {
+      const offset = areaOffsetOf(half, position, halfBytes);
+      return copies.every((copy) => this.#copies.errorAt(copy, offset) !== undefined);
+    });
+    if (hidden === undefined) return undefined;
+    const { cpNumber } = this.#root;
+    return { reason: 'unreadable', ...hidden, firstSequence: last + 1, durableUpTo: last, cpNumber };
   }
 
   #windowOf(copy: number): Window {
@@ -310,6 +350,11 @@ class Window {
     }
     return this.#address + position - this.#start;
   }
+}
+
+/** Whether flush `a` of a half was written after `b`. */
+function isLater(a: FlushHeader, b: FlushHeader): boolean {
+  return a.cycle > b.cycle || (a.cycle === b.cycle && a.index > b.index);
 }
 
 function isSameHeader(a: FlushHeader | undefined, b: FlushHeader): boolean {

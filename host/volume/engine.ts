@@ -6,16 +6,16 @@
 
 import { VOLUME_STATE_SIZE } from '../../assembly/layout/volume-state.ts';
 import type { Clock, Logger, Prng, ThreadPool } from '../base/env.ts';
-import { StorageError } from '../base/errors.ts';
+import { isStorageError, StorageError } from '../base/errors.ts';
 import { type Step, wait } from '../base/task.ts';
 import type { Disk, Nvram } from '../device/device.ts';
 import { FILE_SYSTEM_SCRATCH_SIZE, FileSystem } from '../filesystem/file-system.ts';
 import type { Front } from '../format/label.ts';
-import { decodeVolumeState } from '../format/volume-state.ts';
+import { decodeVolumeState, type VolumeState } from '../format/volume-state.ts';
 import type { KernelInstance } from '../kernels/instantiate.ts';
 import { LogMemory } from '../nvlog/log-memory.ts';
 import { NvLog } from '../nvlog/nv-log.ts';
-import type { LogDamage } from '../nvlog/scan.ts';
+import type { LogDamage, LogScan } from '../nvlog/scan.ts';
 import { formatVolume } from '../raid/format.ts';
 import { faultsTolerated } from '../raid/mount.ts';
 import { RaidVolume } from '../raid/raid-volume.ts';
@@ -117,7 +117,7 @@ export function* openEngine(options: EngineOptions): Step<Engine> {
         yield* checkLog(volume, nvrams, memory);
       },
     });
-    if (memory === undefined) nvrams = nvramsOf(devices, raid.front);
+    if (memory === undefined) nvrams = readableNvrams(devices, raid.front);
     memory ??= new LogMemory(arena, kernels);
     const parts = { raid, nvrams, memory, warnings };
     return yield* mountOn(parts, { ...options, env: { ...env, logger } });
@@ -161,7 +161,7 @@ function* mountOn(parts: MountParts, options: EngineOptions): Step<Engine> {
   const { fetcher } = fs.core;
   raid.confirmPointer = (vbn, low, high) => fetcher.isStillMeant(vbn, low, high);
   fs.core.isRelaxed = options.isRelaxed;
-  const log = yield* NvLog.open(nvrams, memory, {
+  const open = NvLog.open(nvrams, memory, {
     volumeUuid: uuidBytes(raid.uuid),
     beforeFlush: () => beforeLogFlush(fs, raid),
     onCopyFailed: (copy, error) => {
@@ -171,9 +171,35 @@ function* mountOn(parts: MountParts, options: EngineOptions): Step<Engine> {
     // Whoever waits is answered by the CP; the volume fails if that fails too (ENGINE 21).
     onFailed: () => fs.requestCp(true),
   });
+  const found = yield* openLog(open, fs.core.state, readOnly);
+  if ('error' in found) {
+    const { message } = found.error;
+    logger.warn(`LOG_DAMAGED: without the log, what only it holds is missing: ${message}`);
+    return { raid, log: undefined, nvrams, fs, replayedRecordCount: 0, warnings };
+  }
+  const { log, scan } = found;
   warnOfLogCopies(log, raid, options.devices, logger);
-  const replayedRecordCount = yield* replayLog(fs, log, { readOnly, logger });
+  const replayedRecordCount = yield* replayLog(fs, log, scan, { readOnly, logger });
   return { raid, log, nvrams, fs, replayedRecordCount, warnings };
+}
+
+/** What takes a log away without saying whose it is. */
+const LOG_LOSSES = ['DISK_MISSING', 'DISK_FAILED', 'DISK_TRUNCATED', 'BAD_MAGIC', 'BAD_CHECKSUM'] as const;
+
+/** Opens the log and reads it through. A reader goes on without one: so what is on the disks can be
+ *  saved. A writer does not: it would begin a new one over records that were durable. */
+function* openLog(
+  open: Step<NvLog>,
+  state: VolumeState,
+  readOnly: boolean,
+): Step<{ readonly log: NvLog; readonly scan: LogScan } | { readonly error: StorageError }> {
+  try {
+    const log = yield* open;
+    return { log, scan: yield* log.scan(scanRootOf(state)) };
+  } catch (error) {
+    if (!readOnly || !LOG_LOSSES.some((code) => isStorageError(error, code))) throw error;
+    return { error: error as StorageError };
+  }
 }
 
 /** A log with fewer copies than faults are tolerated, and one (ENGINE 19), goes on working. Who
@@ -204,9 +230,9 @@ function* beforeLogFlush(fs: FileSystem, raid: RaidVolume): Step<void> {
 function* replayLog(
   fs: FileSystem,
   log: NvLog,
+  scan: LogScan,
   options: { readOnly: boolean; logger: Logger },
 ): Step<number> {
-  const scan = yield* log.scan(scanRootOf(fs.core.state));
   if (scan.damage !== undefined) {
     const error = damagedLog(scan.damage);
     if (!options.readOnly) throw error;
@@ -223,10 +249,11 @@ function* replayLog(
 
 function damagedLog(damage: LogDamage): StorageError {
   const { reason, firstSequence, durableUpTo, half, position } = damage;
-  const message =
-    reason === 'lost'
-      ? `log entries ${firstSequence} to ${durableUpTo} were durable and cannot be read`
-      : 'the log follows a newer root than the one that was found';
+  const message = {
+    lost: `log entries ${firstSequence} to ${durableUpTo} were durable and cannot be read`,
+    unreadable: `what follows log entry ${firstSequence - 1} cannot be read, if anything does`,
+    'other-root': 'the log follows a newer root than the one that was found',
+  }[reason];
   return new StorageError('LOG_DAMAGED', message, { detail: { half, position, reason } });
 }
 
@@ -248,6 +275,16 @@ export function* closeEngine(engine: Engine): Step<void> {
 export function* closeDevices(devices: readonly (Pick<Disk, 'close'> | undefined)[]): Step<void> {
   for (const device of devices) {
     yield* wait({ start: () => device?.close(), startSync: () => void device?.close() });
+  }
+}
+
+/** The same for a reader, to whom a log that is not there is one that cannot be read. */
+function readableNvrams(devices: Devices, front: Front): readonly (Nvram | undefined)[] {
+  try {
+    return nvramsOf(devices, front);
+  } catch (error) {
+    if (!isStorageError(error, 'DISK_MISSING')) throw error;
+    return [undefined];
   }
 }
 

@@ -7,6 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { BLOCK_SIZE, SECTOR_SIZE } from '../../assembly/layout/block.ts';
 import { FLUSH_HEADER_SIZE, LOG_HALVES_OFFSET } from '../../assembly/layout/log.ts';
+import { isStorageError } from '../../host/base/errors.ts';
 import { runSync } from '../../host/base/task.ts';
 import type { MemoryNvram } from '../../host/device/memory-nvram.ts';
 import type { LogScan } from '../../host/nvlog/scan.ts';
@@ -143,6 +144,53 @@ test('a lost first flush of a half is damage', () => {
   checkRecords(scan, []);
   assert.is(scan.damage?.reason, 'lost');
   assert.is(scan.damage?.position, 0);
+});
+
+function unreadable(nvram: MemoryNvram, ...offsets: number[]): MemoryNvram {
+  const twin = nvram.clone();
+  for (const offsetBytes of offsets) {
+    const range = { offsetBytes, sizeBytes: BLOCK_SIZE };
+    twin.inject({ operation: 'read', action: 'fail', times: Number.POSITIVE_INFINITY, range });
+  }
+  return twin;
+}
+
+test('a block that cannot be read costs its flush and no other', () => {
+  const { nvrams, starts } = threeFlushes(2);
+  const [first, second] = nvrams as [MemoryNvram, MemoryNvram];
+  const [start0, start1, start2, end] = starts as [number, number, number, number];
+  const halfBytes = (SIZE - LOG_HALVES_OFFSET) / 2;
+  const table: [string, MemoryNvram[], number, string | undefined][] = [
+    ['header', [unreadable(first, 0)], 6, undefined],
+    ['far behind the end', [unreadable(first, end + BLOCK_SIZE)], 6, undefined],
+    ['each copy elsewhere', [unreadable(first, start0), unreadable(second, start1)], 6, undefined],
+    ['in the middle', [unreadable(first, start1)], 2, 'lost'],
+    ['the last flush', [unreadable(first, start2)], 3, 'unreadable'],
+    ['the last flush, of both', [unreadable(first, start2), unreadable(second, start2)], 3, 'unreadable'],
+    ['the last flush, of one', [unreadable(first, start2), second], 6, undefined],
+    ['behind the end', [unreadable(first, end)], 6, 'unreadable'],
+    ['the other half', [unreadable(first, LOG_HALVES_OFFSET + halfBytes)], 6, 'unreadable'],
+  ];
+  for (const [name, copies, count, reason] of table) {
+    const scan = scanOf(copies);
+    assert.is(scan.damage?.reason, reason, name);
+    checkRecords(scan, SIZES.slice(0, count));
+  }
+});
+
+test('a log of which nothing can be read is not an empty one', () => {
+  const isDead = (sizeBytes: number) => {
+    const { nvrams } = create(1, sizeBytes, memory);
+    const log = openLog(nvrams, memory);
+    (nvrams[0] as MemoryNvram).isDead = true;
+    return runSync(log.scan(ROOT)).damage?.reason;
+  };
+  assert.is(isDead(SIZE), 'unreadable');
+  // Of a larger one not every block is tried.
+  assert.throws(
+    () => isDead(4 * SIZE),
+    (error: unknown) => isStorageError(error, 'DISK_FAILED'),
+  );
 });
 
 test('roots: which flushes count', () => {
