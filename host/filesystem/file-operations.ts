@@ -27,13 +27,17 @@ import {
   type Target,
 } from './operations.ts';
 import { type Resolved, resolve } from './path.ts';
-import { NO_STRIPES, ReferenceMessage } from './reference-message.ts';
+import {
+  NO_STRIPES,
+  ReferenceMessage,
+  type ReferenceOptions,
+  type ReferenceTarget,
+} from './reference-message.ts';
 import { REFERENCE_SIZE_MIN } from './references.ts';
 import type { FileRequest } from './requests.ts';
 import type { Scope } from './scope.ts';
 
-/** Files up to this size are written in one message with their creation; larger ones, once there is
- *  a log, are created first, and their data goes by reference. */
+/** Whole files of more than this go by reference, once there is a log. */
 const WRITE_FILE_MAX = 4 * REFERENCE_SIZE_MIN;
 
 export abstract class FileOperations extends NameOperations {
@@ -234,26 +238,20 @@ export abstract class FileOperations extends NameOperations {
   /** A large write, its whole blocks straight to their places; see references.ts. */
   *#writeReference(file: OpenFile, data: Uint8Array, position: number): Step<number> {
     if (this.isReadOnly) throw new FsError('EROFS');
-    const { core, driver } = this.fs;
-    const whole = data.length - (data.length % BLOCK_SIZE);
-    const scope = this.here;
-    const message = new ReferenceMessage(core, scope, {
-      find: (access) => {
-        const handle = handleOf(core, scope.image, file);
-        if (!handle.writable) throw new FsError('EBADF');
-        const at = scope.inodes.address(access, handle.ino, handle.generation);
-        if (position + data.length > FILE_SIZE_MAX) throw new FsError('EFBIG');
-        const isFile = (inodeMode(scope.view, at) & S_IFMT) === S_IFREG;
-        if (!isFile) throw new FsError('EINVAL');
-        return { generation: handle.generation, time: this.now() };
-      },
-      ino: file.ino,
-      data: data.subarray(0, whole),
-      tail: data.subarray(whole),
-      position,
-    });
+    const find = (scope: Scope, access: Access): ReferenceTarget => {
+      const handle = handleOf(this.fs.core, scope.image, file);
+      if (!handle.writable) throw new FsError('EBADF');
+      const { ino, generation } = handle;
+      const at = scope.inodes.address(access, ino, generation);
+      if (position + data.length > FILE_SIZE_MAX) throw new FsError('EFBIG');
+      const isFile = (inodeMode(scope.view, at) & S_IFMT) === S_IFREG;
+      if (!isFile) throw new FsError('EINVAL');
+      return { ino, generation, time: this.now(), requests: [] };
+    };
+    const demand = { blocks: 0, logBytes: 0 };
+    const message = this.#referenceTo(data, { position, file: file.ino, demand, find });
     try {
-      yield* driver.step(message);
+      yield* this.fs.driver.step(message);
     } catch (error) {
       if (error !== NO_STRIPES) throw error;
       return yield* wait(this.#writeLogged(file, data, position).asIo());
@@ -261,26 +259,71 @@ export abstract class FileOperations extends NameOperations {
     return data.length;
   }
 
-  writeFile(path: string, data: Uint8Array, options: OpenOptions): Task<void> {
-    if (data.length > WRITE_FILE_MAX && this.fs.core.log !== undefined) {
-      return new Task(this.#writeLargeFile(path, data, options));
-    }
-    if (data.length > MESSAGE_SIZE_MAX) return new Task(this.#writeLargeFile(path, data, options));
-    return this.runChange(writeFileDemand(data.length), (scope, access) => {
-      const resolved = this.#resolveOpen(scope, access, path, options);
-      const requests = this.#planOpen(scope, access, resolved, options);
-      const [first] = requests;
-      const made = first?.kind === 'create' ? first : undefined;
-      const ino = made?.ino ?? resolved.ino;
-      const at = made === undefined ? this.inodeOf(scope, access, ino) : 0;
-      const generation = made?.generation ?? inodeGeneration(scope.view, at);
-      const isAppend = options.append === true && made === undefined && options.truncate !== true;
-      const position = isAppend ? inodeSizeBytes(scope.view, at) : 0;
-      if (data.length > 0) {
-        requests.push({ kind: 'write', ino, generation, position, time: this.now(), data });
-      }
-      return { requests, finish: () => undefined };
+  #referenceTo(
+    data: Uint8Array,
+    options: Omit<ReferenceOptions, 'data' | 'tail'>,
+  ): ReferenceMessage {
+    const whole = data.length - (data.length % BLOCK_SIZE);
+    return new ReferenceMessage(this.fs.core, () => this.here, {
+      ...options,
+      data: data.subarray(0, whole),
+      tail: data.subarray(whole),
     });
+  }
+
+  writeFile(path: string, data: Uint8Array, options: OpenOptions): Task<void> {
+    if (data.length > MESSAGE_SIZE_MAX) return new Task(this.#writeLargeFile(path, data, options));
+    if (data.length > WRITE_FILE_MAX && this.fs.core.log !== undefined && !options.append) {
+      return new Task(this.#writeFileReference(path, data, options));
+    }
+    return this.#writeFileLogged(path, data, options);
+  }
+
+  #writeFileLogged(path: string, data: Uint8Array, options: OpenOptions): Task<void> {
+    return this.runChange(writeFileDemand(data.length), (scope, access) => {
+      const { ino, generation, requests, isNew } = this.#planWriteFile(
+        scope,
+        access,
+        path,
+        options,
+      );
+      const isAppend = options.append === true && !isNew && options.truncate !== true;
+      const position = isAppend ? inodeSizeBytes(scope.view, this.inodeOf(scope, access, ino)) : 0;
+      const time = this.now();
+      const write = { kind: 'write', ino, generation, position, time, data } as const;
+      return {
+        requests: data.length > 0 ? [...requests, write] : requests,
+        finish: () => undefined,
+      };
+    });
+  }
+
+  *#writeFileReference(path: string, data: Uint8Array, options: OpenOptions): Step<void> {
+    if (this.isReadOnly) throw new FsError('EROFS');
+    const find = (scope: Scope, access: Access): ReferenceTarget => ({
+      ...this.#planWriteFile(scope, access, path, options),
+      time: this.now(),
+    });
+    const demand = writeFileDemand(0);
+    try {
+      yield* this.fs.driver.step(this.#referenceTo(data, { position: 0, demand, find }));
+    } catch (error) {
+      if (error !== NO_STRIPES) throw error;
+      yield* wait(this.#writeFileLogged(path, data, options).asIo());
+    }
+  }
+
+  /** LOAD: what a whole file is written to, and what makes or cuts it. */
+  #planWriteFile(scope: Scope, access: Access, path: string, options: OpenOptions) {
+    const resolved = this.#resolveOpen(scope, access, path, options);
+    const requests = this.#planOpen(scope, access, resolved, options);
+    const [first] = requests;
+    if (first?.kind === 'create') {
+      return { ino: first.ino, generation: first.generation, requests, isNew: true };
+    }
+    const { ino } = resolved;
+    const generation = inodeGeneration(scope.view, this.inodeOf(scope, access, ino));
+    return { ino, generation, requests, isNew: false };
   }
 
   *#writeLargeFile(path: string, data: Uint8Array, options: OpenOptions): Step<void> {

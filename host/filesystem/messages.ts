@@ -78,13 +78,7 @@ export class ChangeMessage<T> implements Message<T> {
     const plan = this.#plan(scope, access);
     this.#scope = scope;
     this.#planned = plan;
-    let fresh = 0;
-    for (const request of plan.requests) {
-      // What an earlier request of the same message makes cannot be, and need not be, loaded.
-      if (request.kind === 'create') fresh = request.ino;
-      else if ('ino' in request && request.ino === fresh) continue;
-      loadRequest(scope, access, request);
-    }
+    loadRequests(scope, access, plan.requests);
   }
   keys(): readonly string[] {
     return this.#planned?.requests.flatMap(keysOf) ?? this.earlyKeys;
@@ -96,6 +90,17 @@ export class ChangeMessage<T> implements Message<T> {
   }
   requests(): readonly FileRequest[] {
     return (this.#planned as Plan<T>).requests;
+  }
+}
+
+/** LOAD of the requests of one message. */
+export function loadRequests(scope: Scope, access: Access, requests: readonly FileRequest[]): void {
+  let fresh = 0;
+  for (const request of requests) {
+    // What an earlier request of the same message makes cannot be, and need not be, loaded.
+    if (request.kind === 'create') fresh = request.ino;
+    else if ('ino' in request && request.ino === fresh) continue;
+    loadRequest(scope, access, request);
   }
 }
 

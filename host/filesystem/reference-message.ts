@@ -2,23 +2,34 @@
 
 import { BLOCK_SIZE, POINTER_SIZE } from '../../assembly/layout/block.ts';
 import type { Ino, Instant } from '../base/units.ts';
-import { HOLE } from '../format/pointer.ts';
+import { HOLE, type Pointer } from '../format/pointer.ts';
 import type { Core } from './core.ts';
-import { loadRequest, modifyRequest } from './effects.ts';
+import { modifyRequest } from './effects.ts';
 import { writeBlocksMax } from './file-data.ts';
 import type { Access } from './file-node.ts';
 import type { Demand, Message } from './message-driver.ts';
-import { inoKey } from './messages.ts';
-import { REQUEST_SIZE_MAX, type ReferenceRequest, type WriteRequest } from './requests.ts';
+import { inoKey, keysOf, loadRequests } from './messages.ts';
+import { type FileRequest, REQUEST_SIZE_MAX } from './requests.ts';
 import type { Scope } from './scope.ts';
 
 /** Thrown by LOAD where too few stripes are empty: the write goes through the log instead. */
 export const NO_STRIPES = Symbol('no empty stripes');
 
-export interface ReferenceOptions {
+/** What LOAD finds: the file, and when. */
+export interface ReferenceTarget {
   readonly ino: Ino;
-  /** LOAD: the file, and when. */
-  readonly find: (access: Access) => { generation: number; time: Instant };
+  readonly generation: number;
+  readonly time: Instant;
+  /** Come first, in the same record: the file is made, or cut. */
+  readonly requests: readonly FileRequest[];
+}
+
+export interface ReferenceOptions {
+  /** The file, where the call names it. */
+  readonly file?: Ino;
+  /** What `requests` of the target may need. */
+  readonly demand: Pick<Demand, 'blocks' | 'logBytes'>;
+  readonly find: (scope: Scope, access: Access) => ReferenceTarget;
   /** Whole blocks. */
   readonly data: Uint8Array;
   /** What follows them, less than a block: goes through the log, in the same record. */
@@ -31,63 +42,71 @@ export class ReferenceMessage implements Message<void> {
   readonly demand: Demand;
   readonly earlyKeys: readonly string[];
   readonly #core: Core;
-  readonly #scope: Scope;
+  /** Asked at each LOAD: a message that waits for a rollback finds another image after it. */
+  readonly #scopeNow: () => Scope;
   readonly #options: ReferenceOptions;
   readonly #count: number;
-  #request: ReferenceRequest | undefined;
-  #tail: readonly WriteRequest[] = [];
+  #scope: Scope | undefined;
+  #target: ReferenceTarget | undefined;
+  #pointers: readonly Pointer[];
 
-  constructor(core: Core, scope: Scope, options: ReferenceOptions) {
+  constructor(core: Core, scopeNow: () => Scope, options: ReferenceOptions) {
+    const { data, tail, file, demand } = options;
     this.#core = core;
-    this.#scope = scope;
+    this.#scopeNow = scopeNow;
     this.#options = options;
-    this.#count = options.data.length / BLOCK_SIZE;
-    this.earlyKeys = [inoKey(options.ino)];
+    this.#count = data.length / BLOCK_SIZE;
+    this.#pointers = new Array(this.#count).fill(HOLE);
+    this.earlyKeys = file === undefined ? [] : [inoKey(file)];
     this.demand = {
-      blocks: writeBlocksMax(options.data.length) + 7,
-      logBytes: 2 * REQUEST_SIZE_MAX + this.#count * POINTER_SIZE + options.tail.length,
+      blocks: demand.blocks + writeBlocksMax(data.length) + 7,
+      logBytes: demand.logBytes + 2 * REQUEST_SIZE_MAX + this.#count * POINTER_SIZE + tail.length,
       isRemoval: false,
     };
   }
 
   load(access: Access): void {
     const core = this.#core;
-    const { ino } = this.#options;
-    const { generation, time } = this.#options.find(access);
-    this.#request = {
-      kind: 'reference',
-      ino,
-      generation,
-      fbn: this.#options.position / BLOCK_SIZE,
-      pointers: new Array(this.#count).fill(HOLE),
-      time,
-    };
-    this.#tail = this.#tailRequest(generation, time);
-    for (const request of this.requests()) loadRequest(this.#scope, access, request);
+    const scope = this.#scopeNow();
+    this.#scope = scope;
+    this.#target = this.#options.find(scope, access);
+    loadRequests(scope, access, this.requests());
     const maps = core.allocatorMaps();
     if (!core.allocator.prepareStripes(access, maps, this.#count)) throw NO_STRIPES;
   }
 
   keys(): readonly string[] {
-    return this.earlyKeys;
+    // Not known before a first LOAD has found the file.
+    return this.#target === undefined ? this.earlyKeys : this.requests().flatMap(keysOf);
   }
 
   modify(): void {
     const core = this.#core;
     const vbns = core.allocator.takeStripes(this.#count);
     const liveness = core.allocator.claimStripes();
-    const pointers = core.references.begin(this.#options.data, vbns, liveness);
-    this.#request = { ...(this.#request as ReferenceRequest), pointers };
-    for (const request of this.requests()) modifyRequest(this.#scope, request);
+    this.#pointers = core.references.begin(this.#options.data, vbns, liveness);
+    for (const request of this.requests()) modifyRequest(this.#scope as Scope, request);
   }
 
-  requests(): readonly (ReferenceRequest | WriteRequest)[] {
-    return [this.#request as ReferenceRequest, ...this.#tail];
-  }
-
-  #tailRequest(generation: number, time: Instant): readonly WriteRequest[] {
-    const { ino, data, tail, position } = this.#options;
-    if (tail.length === 0) return [];
-    return [{ kind: 'write', ino, generation, position: position + data.length, time, data: tail }];
+  requests(): readonly FileRequest[] {
+    const { ino, generation, time, requests } = this.#target as ReferenceTarget;
+    const { data, tail, position } = this.#options;
+    const fbn = position / BLOCK_SIZE;
+    const pointers = this.#pointers;
+    const all: FileRequest[] = [
+      ...requests,
+      { kind: 'reference', ino, generation, fbn, pointers, time },
+    ];
+    if (tail.length > 0) {
+      all.push({
+        kind: 'write',
+        ino,
+        generation,
+        position: position + data.length,
+        time,
+        data: tail,
+      });
+    }
+    return all;
   }
 }
