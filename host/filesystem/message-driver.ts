@@ -412,6 +412,10 @@ export class MessageDriver {
     const core = this.#core;
     return {
       start: () => {
+        // Those who were promised room need nobody to come to their end.
+        if (isShort && core.reservations.blocks > 0) {
+          return this.#untilReleased().then(() => 'waited' as const);
+        }
         const task = core.requestCp(isShort);
         if (task?.isSettled === true) return 'waited';
         if (task === undefined && !this.#isAnybodyBusy()) return 'idle';

@@ -174,6 +174,7 @@ function handleRequest(prng: SeededPrng, slots: number, size: number): Request {
   switch (below(prng, 8)) {
     case 0:
     case 1:
+    case 4:
       return { op: 'read', slot, position, length: size };
     case 2:
       return { op: 'truncate', where: { slot }, size: position };
@@ -184,8 +185,6 @@ function handleRequest(prng: SeededPrng, slots: number, size: number): Request {
         name: 'user.a',
         data: { length: 50, seed: prng.u32() },
       };
-    case 4:
-      return { op: 'readFile', where: { slot } };
     default:
       return { op: 'write', slot, position, data: { length: size, seed: 1 + below(prng, 1e9) } };
   }
