@@ -1,8 +1,8 @@
-// Inspect: what is on disk, field by field, without opening the volume: it works on volumes that do not
-// open, on one disk, or on one log file, and changes nothing.
+// Inspect: what is on disk, field by field, without opening the volume: it works on volumes that do
+// not open, on one disk, or on one log file, and changes nothing.
 //
-// The tables of fields are made from the layout constants (inspect/structures.ts), so that every byte
-// of every structure has a name; a test holds this against FORMAT.md and a golden volume.
+// The tables of fields are made from the layout constants (inspect/structures.ts), so that every
+// byte of every structure has a name; a test holds this against FORMAT.md and a golden volume.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { INODE_SIZE } from '../../assembly/layout/inode.ts';

@@ -121,6 +121,31 @@ test('counts files, directories, links; data is read once, however many snapshot
   assert.is(report.inodeCount, 4);
 });
 
+test('while a snapshot is being deleted, map block by map block', () => {
+  const store = new BlockStore();
+  // One column takes more than a map block: a little data reaches many of them.
+  const { parts } = testParts({ store, stripes: 40_000, columns: 14, seed: 2 });
+  const fs = runSync(FileSystem.format(parts));
+  fs.start();
+  const session = new Session(new ImageOperations(fs, () => fs.core.image, false));
+  const snapshots = new SnapshotOperations(fs);
+  const options = { read: true, write: true, create: true, truncate: true, mode: 0o644 };
+  for (const seed of [1, 2]) {
+    for (let file = 0; file < 6; file++) {
+      const data = { length: 900_000, seed };
+      session.apply({ op: 'writeFile', path: `/f${file}`, data, options }).driveSync();
+    }
+    runSync(snapshots.create(`s${seed}`));
+  }
+  runSync(snapshots.delete('s1'));
+  fs.requestCp(true)?.driveSync();
+  const { deleting, deleteCursor } = fs.core.state;
+  assert.is(deleting, 1);
+  assert.ok(deleteCursor > 0 && deleteCursor < fs.core.volume.vbnLimit, `cursor ${deleteCursor}`);
+  fs.isQuiet = true;
+  expectSound(runSync(verify(fs)), `cursor ${deleteCursor}`);
+});
+
 test('runs beside calls: they wait, and go on', async () => {
   const store = new BlockStore();
   const made = testParts({ store, stripes: 8192, isAsync: true, seed: 3 });

@@ -1,6 +1,7 @@
-// The golden volume: a small RAID volume with one of everything, cut off with records in its log. Made
-// by a fixed workload with a fixed clock and fixed randomness; `node dist/test/golden/make-volume.js`
-// makes it anew where the format is allowed to change, which after a release it is not.
+// The golden volume: a small RAID volume with one of everything, cut off with records in its log.
+// Made by a fixed workload with a fixed clock and fixed randomness; `node
+// dist/test/golden/make-volume.js` makes it anew where the format is allowed to change, which after
+// a release it is not.
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -110,8 +111,8 @@ function workload({ fs, raid }: Engine): void {
   runSync(snapshots.create('first'));
   write('/few/small', 9000, 5);
   runSync(snapshots.create('second'));
-  // Zeros fill the volume and cost nothing here. Where every other block of them is replaced, stripes
-  // are half full, and what is written there later goes through the journal.
+  // Zeros fill the volume and cost nothing here. Where every other block of them is replaced,
+  // stripes are half full, and what is written there later goes through the journal.
   for (let index = 0; index < 11; index++) write(`/zeros-${index}`, 1_000_000, 0);
   fs.requestCp(true)?.driveSync();
   for (let index = 0; index < 3; index++) {
@@ -137,7 +138,8 @@ function workload({ fs, raid }: Engine): void {
   runSync(snapshots.hold('first', 1));
 }
 
-// The container: a line of JSON with the devices, then the blocks that are not zero, one after the other.
+// The container: a line of JSON with the devices, then the blocks that are not zero, one after the
+// other.
 
 interface Content {
   readonly name: string;
@@ -179,7 +181,10 @@ function unpackGolden(packed: Uint8Array): GoldenDevices {
   const end = bytes.indexOf(0x0a);
   const contents = JSON.parse(bytes.subarray(0, end).toString()) as Content[];
   let next = end + 1;
-  const take = () => bytes.subarray(next, (next += BLOCK_SIZE));
+  const take = () => {
+    next += BLOCK_SIZE;
+    return bytes.subarray(next - BLOCK_SIZE, next);
+  };
   const disks: MemoryDisk[] = [];
   let nvram: MemoryNvram | undefined;
   for (const { name, blockCount, lengthBlocks, blocks } of contents) {

@@ -1,6 +1,6 @@
-// The golden volume opens, replays its log and is sound; inspect names every byte of every structure in
-// it, as FORMAT.md does. A volume that was written once must be readable for ever, and what the
-// document says of its bytes must be what they are.
+// The golden volume opens, replays its log and is sound; inspect names every byte of every
+// structure in it, as FORMAT.md does. A volume that was written once must be readable for ever, and
+// what the document says of its bytes must be what they are.
 
 import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';

@@ -1,5 +1,5 @@
-// Bytes to fields with names. Every byte of what is decoded is named by exactly one field; what must
-// be zero and is not, and what cannot be, is a problem beside them, never an exception.
+// Bytes to fields with names. Every byte of what is decoded is named by exactly one field; what
+// must be zero and is not, and what cannot be, is a problem beside them, never an exception.
 
 import {
   BITS_PER_BLOCK,

@@ -35,7 +35,7 @@ export interface InLog extends Inspected {
 /** Characters of a record's body, as JSON, that are shown. */
 const BODY_SHOWN_MAX = 4096;
 
-/** All headers, then, where `withRecords`, all flushes of both halves, in the order of their place. */
+/** All headers, then, where `withRecords`, all flushes of both halves, as they lie. */
 export async function* inspectLog(
   nvram: Nvram,
   memory: LogMemory,

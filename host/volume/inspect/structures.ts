@@ -1,7 +1,7 @@
 // Every structure of FORMAT.md as a table of fields, made from the layout constants themselves: a
 // constant X_SOME_FIELD_OFFSET is the field `someField` of X, and reaches up to the next one. So no
-// field can be forgotten, and no byte of a structure is without a name. What a constant does not say
-// is the type: stated here where it is not the plain number of the field's size.
+// field can be forgotten, and no byte of a structure is without a name. What a constant does not
+// say is the type: stated here where it is not the plain number of the field's size.
 
 import * as blockLayout from '../../../assembly/layout/block.ts';
 import * as directoryLayout from '../../../assembly/layout/directory.ts';
@@ -16,8 +16,8 @@ import * as volumeStateLayout from '../../../assembly/layout/volume-state.ts';
 import * as xattrLayout from '../../../assembly/layout/xattr.ts';
 import { assert } from '../../base/assert.ts';
 
-/** number: unsigned, of the field's size · hex: the same as text · i64 · uuid · bytes · zero: must be
- *  zero · text: UTF-8, then zeros. */
+/** number: unsigned, of the field's size · hex: the same as text · i64 · uuid · bytes · zero: must
+ *  be zero · text: UTF-8, then zeros. */
 export type PlainType = 'number' | 'hex' | 'i64' | 'uuid' | 'bytes' | 'zero' | 'text';
 
 export interface Field {
