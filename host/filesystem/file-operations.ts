@@ -208,7 +208,12 @@ export abstract class FileOperations extends NameOperations {
   }
 
   /** A write whose data is in the log. */
-  #writeLogged(file: OpenFile, data: Uint8Array, position: number): Task<number> {
+  #writeLogged(
+    file: OpenFile,
+    data: Uint8Array,
+    position: number,
+    number?: number,
+  ): Task<number> {
     return this.runChange(
       writeDemand(data.length),
       (scope, access) => {
@@ -232,6 +237,7 @@ export abstract class FileOperations extends NameOperations {
         return { requests, finish: () => data.length };
       },
       { file },
+      number,
     );
   }
 
@@ -250,11 +256,13 @@ export abstract class FileOperations extends NameOperations {
     };
     const demand = { blocks: 0, logBytes: 0 };
     const message = this.#referenceTo(data, { position, file: file.ino, demand, find });
+    // The second way is the same call: it takes effect where the first would have.
+    const number = this.fs.driver.takeNumber();
     try {
-      yield* this.fs.driver.step(message);
+      yield* this.fs.driver.step(message, number);
     } catch (error) {
       if (error !== NO_STRIPES) throw error;
-      return yield* wait(this.#writeLogged(file, data, position).asIo());
+      return yield* wait(this.#writeLogged(file, data, position, number).asIo());
     }
     return data.length;
   }
@@ -279,14 +287,15 @@ export abstract class FileOperations extends NameOperations {
     return this.#writeFileLogged(path, data, options);
   }
 
-  #writeFileLogged(path: string, data: Uint8Array, options: OpenOptions): Task<void> {
-    return this.runChange(writeFileDemand(data.length), (scope, access) => {
-      const { ino, generation, requests, isNew } = this.#planWriteFile(
-        scope,
-        access,
-        path,
-        options,
-      );
+  #writeFileLogged(
+    path: string,
+    data: Uint8Array,
+    options: OpenOptions,
+    number?: number,
+  ): Task<void> {
+    const plan = (scope: Scope, access: Access) => {
+      const file = this.#planWriteFile(scope, access, path, options);
+      const { ino, generation, requests, isNew } = file;
       const isAppend = options.append === true && !isNew && options.truncate !== true;
       const position = isAppend ? inodeSizeBytes(scope.view, this.inodeOf(scope, access, ino)) : 0;
       const time = this.now();
@@ -295,7 +304,8 @@ export abstract class FileOperations extends NameOperations {
         requests: data.length > 0 ? [...requests, write] : requests,
         finish: () => undefined,
       };
-    });
+    };
+    return this.runChange(writeFileDemand(data.length), plan, undefined, number);
   }
 
   *#writeFileReference(path: string, data: Uint8Array, options: OpenOptions): Step<void> {
@@ -305,11 +315,12 @@ export abstract class FileOperations extends NameOperations {
       time: this.now(),
     });
     const demand = writeFileDemand(0);
+    const number = this.fs.driver.takeNumber();
     try {
-      yield* this.fs.driver.step(this.#referenceTo(data, { position: 0, demand, find }));
+      yield* this.fs.driver.step(this.#referenceTo(data, { position: 0, demand, find }), number);
     } catch (error) {
       if (error !== NO_STRIPES) throw error;
-      yield* wait(this.#writeFileLogged(path, data, options).asIo());
+      yield* wait(this.#writeFileLogged(path, data, options, number).asIo());
     }
   }
 

@@ -62,9 +62,11 @@ export abstract class ImageAccess {
     demand: ChangeMessage<T>['demand'],
     plan: (scope: Scope, access: Access) => Plan<T>,
     target?: Target,
+    number?: number,
   ): Task<T> {
     if (this.isReadOnly) return new Task(refuse<T>('EROFS'));
-    return this.fs.driver.run(new ChangeMessage(() => this.here, demand, plan, fileOf(target)));
+    const message = new ChangeMessage(() => this.here, demand, plan, fileOf(target));
+    return this.fs.driver.run(message, number);
   }
 
   protected now() {
