@@ -14,11 +14,13 @@ import {
   createDiskFile,
   createFiles,
   openFiles,
+  openFilesToInspect,
   pathsOf,
   pathsOfExisting,
   type VolumePaths,
 } from './node/volume-files.ts';
 import { closeDevices, type Devices } from './volume/engine.ts';
+import { type InspectedStructure, type InspectOptions, inspectVolume } from './volume/inspect.ts';
 import { type CreateOptions, checkCreate, checkOpen, type OpenOptions } from './volume/options.ts';
 import {
   formatDevices,
@@ -159,5 +161,20 @@ function freshPath(paths: VolumePaths, old: string | undefined, disk: string): s
   for (let count = 1; ; count++) {
     const path = join(directory, `${stem}-r${count}.wafer`);
     if (!existsSync(path)) return path;
+  }
+}
+
+/** Decodes what lies in a volume's files, field by field, without opening the volume: works on one that
+ *  does not open, and on one disk or log file alone. Reads only.
+ *  @throws StorageError NOT_A_VOLUME where there is nothing to look at. */
+export async function* inspect(
+  where: string | URL,
+  options: InspectOptions = {},
+): AsyncGenerator<InspectedStructure> {
+  const files = openFilesToInspect(where);
+  try {
+    yield* inspectVolume(files, options);
+  } finally {
+    for (const device of [...files.disks, ...files.logs]) await device.close();
   }
 }

@@ -10,7 +10,9 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { LABEL_BLOCKS_OFFSET, LABEL_COPIES, LABEL_MAGIC } from '../../assembly/layout/label.ts';
+import { LOG_MAGIC, LOG_MAGIC_OFFSET } from '../../assembly/layout/log.ts';
 import { StorageError } from '../base/errors.ts';
+import type { Disk } from '../device/device.ts';
 import { getU64 } from '../format/words.ts';
 import { diskBlocksFor } from '../raid/format.ts';
 import type { Devices } from '../volume/engine.ts';
@@ -199,4 +201,47 @@ export function createDiskFile(path: string, blockCount: number): FileDisk {
   const file = new SharedFile(path, { isNew: true });
   syncDirectorySync(dirname(path));
   return new FileDisk({ file, blockCount, name: path });
+}
+
+export interface InspectedFiles {
+  readonly disks: readonly FileDisk[];
+  readonly logs: readonly FileNvram[];
+  readonly logOf: (
+    disk: Disk,
+    place: { readonly offsetBytes: number; readonly sizeBytes: number },
+  ) => FileNvram;
+}
+
+/** Files to be looked at, read-only: a volume, whole or broken, or one disk or log file alone. What a
+ *  file is, its first bytes say. */
+export function openFilesToInspect(where: string | URL): InspectedFiles {
+  const { where: path, isDirectory } = pathsOfExisting(where);
+  const names = isDirectory
+    ? readdirSync(path)
+        .filter((name) => DISK_PATTERN.test(name))
+        .map((name) => join(path, name))
+    : [path];
+  if (names.length === 0) {
+    throw new StorageError('NOT_A_VOLUME', `${path} has no disk files`, { detail: { path } });
+  }
+  const files = new Map(names.sort().map((name) => [name, openFile(name, true)]));
+  const disks: FileDisk[] = [];
+  const logs: FileNvram[] = [];
+  for (const [name, file] of files) {
+    const sizeBytes = Math.floor(file.sizeBytes() / BLOCK_SIZE) * BLOCK_SIZE;
+    if (isLogFile(file)) logs.push(new FileNvram({ file, offsetBytes: 0, sizeBytes, name }));
+    else disks.push(diskOver(file, name));
+  }
+  const logOf: InspectedFiles['logOf'] = (disk, place) => {
+    const file = files.get(disk.name);
+    if (file === undefined) throw new StorageError('DISK_FAILED', `${disk.name} is not open`);
+    return new FileNvram({ file, ...place, name: `${disk.name} (log)` });
+  };
+  return { disks, logs, logOf };
+}
+
+function isLogFile(file: SharedFile): boolean {
+  const bytes = new Uint8Array(BLOCK_SIZE);
+  file.readSync(0, [bytes]);
+  return new DataView(bytes.buffer).getUint32(LOG_MAGIC_OFFSET, true) === LOG_MAGIC;
 }
