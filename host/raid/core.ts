@@ -87,6 +87,8 @@ export interface RaidCore {
   /** Takes disks out after a failed write or flush, and makes that durable, before anything else is
    *  written. Throws when no redundancy is left. */
   drop(failures: readonly Failure[]): Step<void>;
+  /** @throws StorageError VOLUME_LOCKED where another writer has taken over. */
+  checkEpoch(): Step<void>;
   /** Waits until the write under way, if there is one, has ended. */
   settled(): Io<void>;
 }

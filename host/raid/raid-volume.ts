@@ -157,6 +157,7 @@ export class RaidVolume implements BlockVolume {
       replacing: { group: -1, stripes: new Set(), writes: 0 },
       overlay: new Map(),
       drop: (failures) => this.#drop(failures),
+      checkEpoch: () => this.checkEpoch(),
       settled: () => this.#settled(),
     };
     this.#journal = new Journal(this.#core);
@@ -210,7 +211,13 @@ export class RaidVolume implements BlockVolume {
 
   *write(writes: readonly BlockWrite[], liveness: Liveness): Step<void> {
     if (writes.length === 0) return;
-    yield* this.#exclusive(() => this.#orStop(this.#writer.write(writes, liveness)));
+    yield* this.#exclusive(() => this.#orStop(this.#writeBlocks(writes, liveness)));
+  }
+
+  /** vbns that are free to this mount may hold another writer's data: so this too needs the epoch. */
+  *#writeBlocks(writes: readonly BlockWrite[], liveness: Liveness): Step<void> {
+    yield* this.checkEpoch();
+    yield* this.#writer.write(writes, liveness);
   }
 
   *flush(): Step<void> {
@@ -243,7 +250,8 @@ export class RaidVolume implements BlockVolume {
     return group?.parity !== -1 || this.#core.members[extent.member]?.isUsable === true;
   }
 
-  /** Whether this mount still is the volume's writer; to be asked before each flush of the log.
+  /** Whether this mount still is the volume's writer; asked before each flush of the log, and here
+   *  before each write of blocks or roots.
    *  @throws StorageError VOLUME_LOCKED (and the volume fails) where another one has taken over. */
   *checkEpoch(): Step<void> {
     if (this.isReadOnly) return;
@@ -358,7 +366,6 @@ export class RaidVolume implements BlockVolume {
   // Roots and members
 
   *#commit(state: Uint8Array, time: Instant): Step<void> {
-    yield* this.checkEpoch();
     yield* this.#flushAll();
     yield* this.#writeRoots(state, time, this.#journal.durableSequence);
   }
@@ -371,6 +378,7 @@ export class RaidVolume implements BlockVolume {
   /** Writes a root to all active disks; again, without those that failed, until none does. */
   *#writeRoots(state: Uint8Array, time: Instant, journalSequence: number): Step<void> {
     for (;;) {
+      yield* this.checkEpoch();
       const number = yield* this.#nextNumber();
       const root = this.#rootOf({ state, time, journalSequence, number });
       const bytes = encodeVolumeRoot(root, this.#core.hasher.hash);

@@ -19,7 +19,7 @@
 // under way: it would put back what the medium has. If that is wrong, the sync call gets an error.
 
 import { BLOCK_SIZE, DATA_COLUMNS_MAX } from '../../assembly/layout/block.ts';
-import { StorageError } from '../base/errors.ts';
+import { isStorageError, StorageError } from '../base/errors.ts';
 import type { Io, Step } from '../base/task.ts';
 import { all, wait } from '../base/task.ts';
 import type { Address, Dbn, Vbn } from '../base/units.ts';
@@ -243,7 +243,8 @@ export class Reader {
   *#repair(requests: readonly Request[]): Step<void> {
     const { arena, inFlight, isReadOnly, stats } = this.#core;
     const { confirmPointer } = this;
-    if (isReadOnly || confirmPointer === undefined) return;
+    if (isReadOnly || confirmPointer === undefined || requests.length === 0) return;
+    if (!(yield* this.#isOurs())) return;
     const repairs = requests.filter(({ member, dbn, read }) => {
       if (!member.isUsable || inFlight.has(member.group, dbn, 1)) return false;
       return confirmPointer(read.vbn, read.checksumLow, read.checksumHigh);
@@ -254,6 +255,17 @@ export class Reader {
     stats.writeCalls += ios.length;
     const outcomes = yield* wait(all(ios));
     for (const outcome of outcomes) if (outcome === undefined) stats.repaired++;
+  }
+
+  /** Whether no other writer has taken over, whose block a repair would destroy. */
+  *#isOurs(): Step<boolean> {
+    try {
+      yield* this.#core.checkEpoch();
+      return true;
+    } catch (error) {
+      if (isStorageError(error)) return false;
+      throw error;
+    }
   }
 }
 
