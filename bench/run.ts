@@ -1,5 +1,5 @@
-// npm run bench [-- SUITE...] [--smoke] [options of suites]: the suites one after the other, each in
-// a process of its own; then bench/RESULTS.md from all results that there are.
+// npm run bench [-- SUITE...] [--smoke] [options of suites]: the suites one after the other, each
+// in a process of its own; then bench/RESULTS.md from all results that there are.
 //
 // --smoke: small sizes, no peers installed, nothing written.
 

@@ -164,9 +164,9 @@ function freshPath(paths: VolumePaths, old: string | undefined, disk: string): s
   }
 }
 
-/** Decodes what lies in a volume's files, field by field, without opening the volume: works on one that
- *  does not open, and on one disk or log file alone. Reads only.
- *  @throws StorageError NOT_A_VOLUME where there is nothing to look at. */
+/** Decodes what lies in a volume's files, field by field, without opening the volume: works on one
+ *  that does not open, and on one disk or log file alone. Reads only. @throws StorageError
+ *  NOT_A_VOLUME where there is nothing to look at. */
 export async function* inspect(
   where: string | URL,
   options: InspectOptions = {},

@@ -208,12 +208,7 @@ export abstract class FileOperations extends NameOperations {
   }
 
   /** A write whose data is in the log. */
-  #writeLogged(
-    file: OpenFile,
-    data: Uint8Array,
-    position: number,
-    number?: number,
-  ): Task<number> {
+  #writeLogged(file: OpenFile, data: Uint8Array, position: number, number?: number): Task<number> {
     return this.runChange(
       writeDemand(data.length),
       (scope, access) => {

@@ -398,7 +398,7 @@ export class MessageDriver {
         yield* wait(this.#flushed(core.log.waitForFlush(demand.logBytes)));
         continue;
       }
-      const outcome = yield* wait(this.#roomMayCome(isShort));
+      const outcome = yield* wait(this.#roomMayCome(isShort, isNext));
       // A sync call has waited for all that it can: it does not queue.
       if (outcome === 'sync' && this.#reserve(demand)) return;
       if (outcome !== 'waited') patience.lose();
@@ -407,8 +407,9 @@ export class MessageDriver {
 
   /** A CP makes room of every kind; so does a message that ends. Where space is short a CP is run
    *  even with nothing dirty: what was freed lately rests until then. 'idle': nothing is under way
-   *  that could give any. */
-  #roomMayCome(isShort: boolean): Io<'waited' | 'idle' | 'sync'> {
+   *  that could give any. Whoever is not next waits for those before it: the next one, woken in the
+   *  same moment, may only not have run yet. */
+  #roomMayCome(isShort: boolean, isNext: boolean): Io<'waited' | 'idle' | 'sync'> {
     const core = this.#core;
     return {
       start: () => {
@@ -418,7 +419,7 @@ export class MessageDriver {
         }
         const task = core.requestCp(isShort);
         if (task?.isSettled === true) return 'waited';
-        if (task === undefined && !this.#isAnybodyBusy()) return 'idle';
+        if (isNext && task === undefined && !this.#isAnybodyBusy()) return 'idle';
         return this.#untilReleased().then(() => 'waited' as const);
       },
       startSync: () => {

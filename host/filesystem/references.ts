@@ -106,8 +106,8 @@ export class ReferenceWrites {
     return this.#durableCount < this.#begunCount;
   }
 
-  /** What was begun until now becomes durable. Two at a time are right: a sync call that overtakes one
-   *  must not rely on the flush that the other has only begun. */
+  /** What was begun until now becomes durable. Two at a time are right: a sync call that overtakes
+   *  one must not rely on the flush that the other has only begun. */
   *settle(): Step<void> {
     const count = this.#begunCount;
     if (this.#durableCount >= count) return;

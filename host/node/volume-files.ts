@@ -212,8 +212,8 @@ export interface InspectedFiles {
   ) => FileNvram;
 }
 
-/** Files to be looked at, read-only: a volume, whole or broken, or one disk or log file alone. What a
- *  file is, its first bytes say. */
+/** Files to be looked at, read-only: a volume, whole or broken, or one disk or log file alone. What
+ *  a file is, its first bytes say. */
 export function openFilesToInspect(where: string | URL): InspectedFiles {
   const { where: path, isDirectory } = pathsOfExisting(where);
   const names = isDirectory

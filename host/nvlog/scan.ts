@@ -285,7 +285,8 @@ class Scanner {
     const { halfBytes } = this.#geometry;
     const copies = this.#copies.live();
     const [first, second] = this.#ends;
-    const end = first === undefined || (second && isLater(second.header, first.header)) ? second : first;
+    const end =
+      first === undefined || (second && isLater(second.header, first.header)) ? second : first;
     const starts = Array.from({ length: LOG_HALVES }, (_, half) => ({ half, position: 0 }));
     const places = starts.filter(({ half }) => half !== end?.half);
     if (end !== undefined) {
@@ -298,7 +299,13 @@ class Scanner {
     });
     if (hidden === undefined) return undefined;
     const { cpNumber } = this.#root;
-    return { reason: 'unreadable', ...hidden, firstSequence: last + 1, durableUpTo: last, cpNumber };
+    return {
+      reason: 'unreadable',
+      ...hidden,
+      firstSequence: last + 1,
+      durableUpTo: last,
+      cpNumber,
+    };
   }
 
   #windowOf(copy: number): Window {

@@ -1,6 +1,6 @@
-// All benchmarks run, and all that they compare gives the same bytes; every goal is held against a row
-// that exists. A benchmark that rots, or that measures another work than its peers do, is found when its
-// figures are already believed.
+// All benchmarks run, and all that they compare gives the same bytes; every goal is held against a
+// row that exists. A benchmark that rots, or that measures another work than its peers do, is found
+// when its figures are already believed.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';

@@ -157,6 +157,30 @@ changes(
   }),
 );
 
+changes(
+  'inspect shows every structure, of files alone, and what is damaged',
+  withVolume(async (where) => {
+    const names = async (...argv: string[]) => {
+      const { lines } = await wafer(['inspect', ...argv, '--json']);
+      return new Set(lines.map(({ structure }) => structure));
+    };
+    const all = await names(where, '--all');
+    const expected = 'label volume-root log-header image-root inode-block directory-node';
+    for (const name of expected.split(' ')) assert.ok(all.has(name), `${name} of ${[...all]}`);
+    assert.ok((await names(join(where, 'disk-01.wafer'))).has('volume-root'));
+    assert.ok((await names(join(where, 'log.wafer'))).has('log-header'));
+    const inode = await wafer(['inspect', where, '--ino', '16']);
+    assert.match(inode.stdout, /^inode .*\n.* mode +\d+$/m);
+    assert.is((await wafer(['inspect', where, '--vbn', '16000'])).code, 2);
+    const fd = fs.openSync(join(where, 'disk-00.wafer'), 'r+');
+    fs.writeSync(fd, 'damage', 200);
+    fs.closeSync(fd);
+    const damaged = await wafer(['inspect', where]);
+    assert.is(damaged.code, 3);
+    assert.match(damaged.stdout, /label .*disk-00[^]*?problem: /);
+  }),
+);
+
 const refusals = suite('real: what is refused');
 
 refusals(

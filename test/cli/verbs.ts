@@ -38,7 +38,8 @@ const COUNTS =
 
 export interface Case {
   readonly argv: (where: string, directory: string) => string[];
-  readonly items?: number;
+  /** How many; 'some' where that is the engine's affair. */
+  readonly items?: number | 'some';
   readonly item?: string;
   readonly result: string;
   /** Its dry run must leave every file of the volume as it is. */
@@ -159,7 +160,7 @@ export const CASES: Readonly<Record<string, Case>> = {
   },
   inspect: {
     argv: (where) => ['inspect', where],
-    items: 3,
+    items: 'some',
     item:
       'structure:string file:string offsetBytes:number vbn:number? ino:number? fields:[] ' +
       'problems:[]',
@@ -173,7 +174,8 @@ export async function checkLines(invoke: () => Promise<Ran>, one: Case, code = 0
   assert.is(ran.code, code, ran.stdout + ran.stderr);
   assert.is(ran.stderr, '');
   const items = ran.lines.filter((line) => line.type === 'item');
-  assert.is(items.length, one.items ?? 0);
+  if (one.items === 'some') assert.ok(items.length > 0);
+  else assert.is(items.length, one.items ?? 0);
   for (const item of items) matches(item, `type:string ${one.item}`);
   const result = ran.lines.at(-1) as Record<string, unknown>;
   assert.is(result.type, 'result');

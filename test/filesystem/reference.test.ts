@@ -1,6 +1,6 @@
-// A whole file of up to 1 MiB is one message, also where its data goes past the log by reference: after a
-// crash at any moment it is as it was, or as it was to be. A program that replaces its settings with
-// writeFile relies on it.
+// A whole file of up to 1 MiB is one message, also where its data goes past the log by reference:
+// after a crash at any moment it is as it was, or as it was to be. A program that replaces its
+// settings with writeFile relies on it.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';

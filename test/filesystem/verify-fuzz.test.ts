@@ -1,6 +1,6 @@
-// Bytes of every kind of structure are changed at random, with the checksums above them right: verify
-// ends, soon, with a report or a StorageError. It is run on volumes that nobody can trust, so what it
-// reads must never make it crash, hang, or take memory without bound.
+// Bytes of every kind of structure are changed at random, with the checksums above them right:
+// verify ends, soon, with a report or a StorageError. It is run on volumes that nobody can trust,
+// so what it reads must never make it crash, hang, or take memory without bound.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';

@@ -20,8 +20,8 @@ export class Plan {
     this.memory = memory;
   }
 
-  /** Room at a random address of this alignment and no larger one's, with untouched bytes around.
-   *  */
+  /** Room at a random address of this alignment and no larger one's, with untouched bytes
+   *  around. */
   take(length: number, alignment: number): number {
     const gap = this.prng.below(4) * alignment;
     const address = Math.ceil((this.#next + 1) / alignment) * alignment + gap;

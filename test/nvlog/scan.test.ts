@@ -166,7 +166,12 @@ test('a block that cannot be read costs its flush and no other', () => {
     ['each copy elsewhere', [unreadable(first, start0), unreadable(second, start1)], 6, undefined],
     ['in the middle', [unreadable(first, start1)], 2, 'lost'],
     ['the last flush', [unreadable(first, start2)], 3, 'unreadable'],
-    ['the last flush, of both', [unreadable(first, start2), unreadable(second, start2)], 3, 'unreadable'],
+    [
+      'the last flush, of both',
+      [unreadable(first, start2), unreadable(second, start2)],
+      3,
+      'unreadable',
+    ],
     ['the last flush, of one', [unreadable(first, start2), second], 6, undefined],
     ['behind the end', [unreadable(first, end)], 6, 'unreadable'],
     ['the other half', [unreadable(first, LOG_HALVES_OFFSET + halfBytes)], 6, 'unreadable'],

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 
+import { StorageError } from '../../base/errors.ts';
 import { EXIT } from '../failure.ts';
 import type { Shell } from '../shell.ts';
 import { addVerb } from '../shell.ts';
@@ -50,6 +51,10 @@ async function inspect(shell: Shell, where: string, flags: Flags): Promise<void>
       structureText(shell, found),
     );
     await shell.out.breathe();
+  }
+  const wanted = options.vbn === undefined ? 'inode' : 'block in use';
+  if (structures === 0 && (options.vbn ?? options.ino) !== undefined) {
+    throw new StorageError('INVALID_ARGUMENT', `${where} has no ${wanted} of this number`);
   }
   shell.out.result(
     { where, structures, problems },

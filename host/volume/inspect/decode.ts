@@ -101,6 +101,8 @@ export class FieldList {
     for (const field of structure.fields) this.#field(field, base, prefix);
     const { magic } = structure;
     if (magic === undefined || this.view.byteLength < base + 4) return;
+    // The root that is written when disks are labelled has no state of a file system yet.
+    if (prefix !== '' && this.isZero(base, structure.sizeBytes)) return;
     const isShort = structure.fields[0]?.sizeBytes === 2;
     const found = isShort ? this.view.getUint16(base, true) : this.view.getUint32(base, true);
     if (found !== magic) this.problems.push(`${prefix}magic is not that of a ${structure.name}`);
