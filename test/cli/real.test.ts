@@ -177,7 +177,7 @@ changes(
     fs.closeSync(fd);
     const damaged = await wafer(['inspect', where]);
     assert.is(damaged.code, 3);
-    assert.match(damaged.stdout, /label .*disk-00[^]*?problem: /);
+    assert.match(damaged.stdout, /label .*disk-00(.|\n)*problem: /);
   }),
 );
 
