@@ -66,8 +66,8 @@ export class LogCopies {
     this.onFailed(copy, error);
   }
 
-  /** Fills `view` from a copy; false if the copy is or goes out. One bad sector does not take out the
-   *  rest of the copy: blocks that cannot be read are zeros, and `errorAt` knows them. */
+  /** Fills `view` from a copy; false if the copy is or goes out. One bad sector does not take out
+   *  the rest of the copy: blocks that cannot be read are zeros, and `errorAt` knows them. */
   *read(copy: number, offsetBytes: number, view: Uint8Array): Step<boolean> {
     if (!this.isLive(copy)) return false;
     if ((yield* this.#tryRead(copy, offsetBytes, view)) === undefined) return true;
