@@ -84,9 +84,11 @@ export class ConsistencyPoint {
     const core = this.#core;
     const load = new Load(core.cache);
     load.isWaiting = true;
+    core.isPlanning = true;
     try {
       yield* this.#planUntilLoaded(load);
     } finally {
+      core.isPlanning = false;
       load.unpin();
     }
     const frozen = this.#freeze();

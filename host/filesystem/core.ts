@@ -133,6 +133,8 @@ export class Core {
   isReadOnly = false;
   /** Changes are answered before they are durable; `sync` and close make them so. */
   isRelaxed = false;
+  /** A CP reads what it needs: the snapshots that it knows of must not change. */
+  isPlanning = false;
   /** The newest frozen CP is durable. */
   isCommitted = true;
   /** While set, messages wait for it before they begin: a rollback. */

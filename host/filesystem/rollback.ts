@@ -25,12 +25,16 @@ export function* rollBack(fs: FileSystem, name: string): Step<void> {
   yield* fs.quiesce();
   const entry = core.snapshots.byName(name);
   if (entry === undefined) throw new FsError('ENOENT', { syscall: 'rollback', path: name });
+  yield* fs.rollingBack(rollBackTo(fs, entry));
+}
+
+function* rollBackTo(fs: FileSystem, entry: SnapshotEntry): Step<void> {
   try {
     yield* changeMaps(fs, entry);
     yield* replaceImage(fs, entry);
   } catch (error) {
     // The maps in memory are in between: nothing of this may be written.
-    core.fail(error);
+    fs.core.fail(error);
     throw error;
   }
   yield* fs.runVolumeFilesCp();

@@ -73,12 +73,23 @@ export class SnapshotOperations {
       const taken = yield* this.#fs.driver.step(new TakeSnapshot(core, name));
       if (taken !== undefined) return taken;
     }
+    yield* this.#untilFreeToAct();
     const action = new CreateSnapshot(core, name);
     yield* wait(this.#fs.runAction(action).asIo());
     if (action.entry === undefined) {
       throw new FsError('EEXIST', { syscall: 'snapshot', path: name });
     }
     return action.entry;
+  }
+
+  /** There is room for what a snapshot keeps from the next CP on, and no CP is being planned. */
+  *#untilFreeToAct(): Step<void> {
+    for (;;) {
+      yield* this.#fs.driver.step(new RoomMessage(this.#fs.core, undefined));
+      const { planning } = this.#fs;
+      if (planning === undefined) return;
+      yield* wait(planning.asIo());
+    }
   }
 
   /** One more, or one less, reason to keep it. */
@@ -138,18 +149,20 @@ export class SnapshotOperations {
   }
 }
 
-/** Nothing was modified since the last CP, and that one is durable. */
+/** Nothing was modified since the last CP, that one is durable, and no other has looked at the snapshots
+ *  that it shields from. */
 function isClean(core: Core): boolean {
   return (
     core.log !== undefined &&
     core.cache.dirtyCount === 0 &&
     core.reservations.frees.length === 0 &&
-    core.isCommitted
+    core.isCommitted &&
+    !core.isPlanning
   );
 }
 
-const DEMAND: Demand = { blocks: 4, logBytes: REQUEST_SIZE_MAX, isRemoval: true };
-const CHANGE_DEMAND: Demand = { ...DEMAND, isRelease: true };
+const DEMAND: Demand = { blocks: 16, logBytes: REQUEST_SIZE_MAX, isRemoval: true };
+const CHANGE_DEMAND: Demand = { ...DEMAND, blocks: 4, isRelease: true };
 
 abstract class SnapshotMessage<T, R extends Request> implements Message<T> {
   readonly demand: Demand = DEMAND;
@@ -188,6 +201,11 @@ class TakeSnapshot extends SnapshotMessage<SnapshotEntry | undefined, SnapshotRe
     this.request = { kind: 'snapshot', cp: core.state.cp, id, name: this.#name, time };
     return addSnapshotOfRoot(core, this.request);
   }
+}
+
+/** Does nothing, where there is room for a snapshot. */
+class RoomMessage extends SnapshotMessage<void, SnapshotRequest> {
+  modify(): void {}
 }
 
 class ChangeSnapshot extends SnapshotMessage<void, SnapshotChangeRequest> {
