@@ -55,7 +55,7 @@ import type { ConfirmPointer } from './reader.ts';
 import { Reader } from './reader.ts';
 import { prepareDisk, rebuildMember } from './rebuild.ts';
 import { ScratchPool, scratchCount } from './scratch.ts';
-import { readLabelFirst, surveyDisk } from './survey.ts';
+import { readLabel, surveyDisk } from './survey.ts';
 import { Writer } from './writer.ts';
 
 export interface RaidOptions {
@@ -258,8 +258,10 @@ export class RaidVolume implements BlockVolume {
     for (const member of this.#core.members) {
       if (!member.isUsable) continue;
       if (yield* wait(this.#isOurLabel(member))) return;
-      const label = yield* readLabelFirst(member.disk as Disk, this.#core.hasher.hash);
-      if (label === undefined) continue;
+      const { label } = yield* readLabel(member.disk as Disk, this.#core.hasher.hash);
+      // Who takes the volume over has a larger epoch, or ours by chance: an older label is one that
+      // the disk lost or brought back, and says nothing.
+      if (label === undefined || label.epoch < this.epoch) continue;
       if (label.epoch === this.epoch && label.writer === this.#label.writer) return;
       const message = `another program opened the volume for writing (epoch ${label.epoch})`;
       throw this.#fail(

@@ -54,16 +54,6 @@ export function* readLabel(
   return { label, tooNew };
 }
 
-/** The first label that is whole: what a writer who claims the volume changes first. */
-export function* readLabelFirst(disk: Disk, hash: Hash): Step<Label | undefined> {
-  for (let copy = 0; copy < LABEL_COPIES; copy++) {
-    const bytes = yield* wait(fetch(disk, copy, 1));
-    const label = bytes === undefined ? undefined : attempt(() => decodeLabel(bytes, hash)).value;
-    if (label !== undefined) return label;
-  }
-  return undefined;
-}
-
 function* readRoots(
   disk: Disk,
   label: Label,

@@ -328,6 +328,21 @@ test('damaged root slots: the other copy, the other disk, the root before', () =
   refused('BAD_CHECKSUM', disks);
 });
 
+test('an old label under a writer is damage, not another writer', () => {
+  for (const [raid, count] of [
+    ['none', 1],
+    ['raid4', 3],
+  ] as const) {
+    const { disks } = made(raid, count);
+    const disk = disks[0] as MemoryDisk;
+    const old = new Uint8Array(BLOCK_SIZE);
+    disk.readSync(0, [old]);
+    const volume = open(disks);
+    disk.writeSync(0, [old]);
+    runSync(volume.checkEpoch());
+  }
+});
+
 test('a second writer makes the first one stop', () => {
   const { disks, model } = made('raid4', 3);
   const first = open(disks);
