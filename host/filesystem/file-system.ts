@@ -29,7 +29,7 @@ import {
   INODE_LINKS_OFFSET,
   INODE_MODE_OFFSET,
 } from '../../assembly/layout/inode.ts';
-import { StorageError } from '../base/errors.ts';
+import { isFsError, isStorageError, StorageError } from '../base/errors.ts';
 import { type Step, Task, wait } from '../base/task.ts';
 import type { BlockVolume } from '../device/block-volume.ts';
 import { inodeSizeBytes, setInodeSizeBytes } from '../format/inode.ts';
@@ -63,12 +63,8 @@ import type { FileRequest, SnapshotChangeRequest, SnapshotRequest } from './requ
 import { changeDirectory } from './scope.ts';
 import { applySnapshotRequest } from './snapshot-operations.ts';
 import { SnapshotTable } from './snapshot-table.ts';
-import {
-  DeleteSlice,
-  finishDeletion,
-  isDeletionComplete,
-  type SnapshotAction,
-} from './snapshots.ts';
+import { DeleteSlice, finishDeletion, isDeletionComplete } from './snapshot-deletion.ts';
+import type { SnapshotAction } from './snapshots.ts';
 import { AREAS_PER_BLOCK_SHIFT, VolumeMaps } from './volume-maps.ts';
 import { Zombies } from './zombies.ts';
 
@@ -99,6 +95,7 @@ export class FileSystem {
   readonly driver: MessageDriver;
   readonly zombies: Zombies;
   #cp: CpUnderWay | undefined;
+  #isRollingBack = false;
   #actions: SnapshotAction[] = [];
   #timer: { cancel(): void } | undefined;
   #background: Task<void> | undefined;
@@ -317,6 +314,17 @@ export class FileSystem {
   *#readTables(): Step<void> {
     const { core } = this;
     const { maps, image, arena, snapshots, volume } = core;
+    yield* this.#orWarn('area table', this.#readAreas());
+    const size = inodeSizeBytes(arena.view, snapshots.file.home.read(PRESENT));
+    const table = this.loadUntilReady((access) => snapshots.readAll(access, size));
+    snapshots.damage = yield* this.#orWarn('snapshot table', table);
+    maps.activeCount = getU64(arena.view, image.root.address + IMAGE_ROOT_BLOCKS_USED_OFFSET);
+    maps.summaryCount = core.state.blocksSummary;
+    core.allocator = new Allocator(maps.areas, volume);
+  }
+
+  *#readAreas(): Step<void> {
+    const { maps, arena } = this.core;
     const { areaTable } = maps.files;
     const blocks = ((maps.areas.count - 1) >>> AREAS_PER_BLOCK_SHIFT) + 1;
     for (let index = 0; index < blocks; index++) {
@@ -327,11 +335,19 @@ export class FileSystem {
       const at = block.address >>> 1;
       maps.areas.used.set(arena.u16.subarray(at, at + count), first);
     }
-    const tableSize = inodeSizeBytes(arena.view, snapshots.file.home.read(PRESENT));
-    yield* this.loadUntilReady((access) => snapshots.readAll(access, tableSize));
-    maps.activeCount = getU64(arena.view, image.root.address + IMAGE_ROOT_BLOCKS_USED_OFFSET);
-    maps.summaryCount = core.state.blocksSummary;
-    core.allocator = new Allocator(maps.areas, volume);
+  }
+
+  /** A writer cannot do without the tables; a reader can, and saves what there is. */
+  *#orWarn(what: string, step: Step<void>): Step<Error | undefined> {
+    const { volume, env } = this.core;
+    try {
+      yield* step;
+      return undefined;
+    } catch (error) {
+      if (!volume.isReadOnly || !(isFsError(error, 'EIO') || isStorageError(error))) throw error;
+      env.logger.warn(`the ${what} cannot be read: ${String(error.cause ?? error.message)}`);
+      return error;
+    }
   }
 
   /** Connects the log; from here on changes are logged. */
@@ -384,6 +400,7 @@ export class FileSystem {
   /** A CP that contains all that was modified until now; undefined where there is nothing to do. */
   requestCp(isForced = false): Task<void> | undefined {
     if (this.core.isReadOnly) return undefined;
+    if (this.#isRollingBack) return this.core.barrier;
     const last = this.#cp;
     if (last !== undefined && !last.isFrozen) return last.task;
     if (!this.#hasWork() && !(isForced && this.core.maps.restingCount > 0)) {
@@ -433,6 +450,16 @@ export class FileSystem {
     this.#timer = undefined;
   }
 
+  /** Runs the part of a rollback in which the maps in memory are in between: no CP but its own. */
+  *rollingBack(step: Step<void>): Step<void> {
+    this.#isRollingBack = true;
+    try {
+      yield* step;
+    } finally {
+      this.#isRollingBack = false;
+    }
+  }
+
   /** The CP of a rollback: nothing is dirty but the maps. Only while messages are held off. */
   *runVolumeFilesCp(): Step<void> {
     const cp: CpUnderWay = { task: undefined, isFrozen: false };
@@ -445,14 +472,17 @@ export class FileSystem {
     }
   }
 
+  /** What a CP with something to do must wait for: one that is planned already may have loaded what it
+   *  needs, and so does not take the action in. */
+  get planning(): Task<void> | undefined {
+    if (this.#isRollingBack) return this.core.barrier;
+    return this.#cp === undefined || this.#cp.isFrozen ? undefined : this.#cp.task;
+  }
+
   /** A CP with something to do beside; gives the CP. */
   runAction(action: SnapshotAction): Task<void> {
-    const last = this.#cp;
-    // One that is planned already may have loaded what it needs: the action goes into the next.
-    const isPlanning = last !== undefined && !last.isFrozen;
-    if (isPlanning) {
-      return new Task(this.#afterCp(last.task as Task<void>, action));
-    }
+    const { planning } = this;
+    if (planning !== undefined) return new Task(this.#afterCp(planning, action));
     this.#actions.push(action);
     return this.requestCp() as Task<void>;
   }

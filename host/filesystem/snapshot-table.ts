@@ -6,10 +6,11 @@
 // the state after it (D is gone, its children are its parent's) and those above in the state before
 // (ENGINE 27): every question about neighbours is asked for one map block.
 
-import { BITS_PER_BLOCK_SHIFT, BLOCK_SIZE, KIND_MAP } from '../../assembly/layout/block.ts';
+import { BITS_PER_BLOCK, BLOCK_SIZE, KIND_MAP } from '../../assembly/layout/block.ts';
 import { IMAGE_ROOT_ACTIVE_MAP_OFFSET } from '../../assembly/layout/image-root.ts';
 import { SNAPSHOT_ENTRY_SIZE, SNAPSHOTS_PER_BLOCK } from '../../assembly/layout/snapshot.ts';
 import { assert } from '../base/assert.ts';
+import { FsError } from '../base/errors.ts';
 import type { Vbn } from '../base/units.ts';
 import { setInodeSizeBytes } from '../format/inode.ts';
 import { decodeSnapshot, encodeSnapshot, type SnapshotEntry } from '../format/snapshot.ts';
@@ -26,6 +27,8 @@ export class SnapshotTable {
   readonly #slots: (SnapshotEntry | undefined)[] = [];
   readonly #byId = new Map<number, { entry: SnapshotEntry; slot: number }>();
   readonly #byName = new Map<string, SnapshotEntry>();
+  /** Why the table could not be read: users are not told that there is no snapshot. */
+  damage: Error | undefined;
   readonly #changedSlots = new Set<number>();
   readonly #planes = new Map<number, FileNode>();
 
@@ -37,6 +40,7 @@ export class SnapshotTable {
 
   /** Snapshots that users see, oldest first. */
   list(): SnapshotEntry[] {
+    this.#checkRead();
     const entries: SnapshotEntry[] = [];
     for (const { entry } of this.#byId.values()) if (!entry.isDeleted) entries.push(entry);
     return entries.sort((a, b) => a.id - b.id);
@@ -45,7 +49,15 @@ export class SnapshotTable {
     return this.#byId.get(id)?.entry;
   }
   byName(name: string): SnapshotEntry | undefined {
+    this.#checkRead();
     return this.#byName.get(name);
+  }
+  #checkRead(): void {
+    if (this.damage !== undefined) throw new FsError('EIO', { cause: this.damage });
+  }
+  /** Snapshots that users see; 0 where the table could not be read. */
+  get visibleCount(): number {
+    return this.all().filter((entry) => !entry.isDeleted).length;
   }
   all(): SnapshotEntry[] {
     return [...this.#byId.values()].map(({ entry }) => entry);
@@ -210,7 +222,7 @@ export class SnapshotTable {
 }
 
 function isBelowCursor(state: VolumeState, mapIndex: number): boolean {
-  return mapIndex < state.deleteCursor >>> BITS_PER_BLOCK_SHIFT;
+  return mapIndex < Math.floor(state.deleteCursor / BITS_PER_BLOCK);
 }
 
 const NO_LEDGER = {

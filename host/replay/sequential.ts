@@ -20,13 +20,19 @@ export interface ReplayRecord {
 export interface ReplayReport {
   readonly recordCount: number;
   readonly requestCount: number;
+  /** Why the records from `recordCount` on were left out: the first of them needs a block that cannot
+   *  be read. Only where that is not an error. */
+  readonly stopped: StorageError | undefined;
 }
 
-/** Applies `records` in order. Throws REPLAY_PANIC, naming the entry, where one cannot be applied
- *  to the state before it: then log and root do not belong together, and nothing was written. */
+/** Applies `records` in order. What cannot be had of the disks is ENTRY_SKIPPED: thrown, or for a
+ *  reader (`stops`) the end, so that the state is one that there was. Throws REPLAY_PANIC, naming the
+ *  entry, where one cannot be applied to the state before it: then log and root do not belong
+ *  together. Nothing was written in either case. */
 export function* replaySequentially(
   fs: FileSystem,
   records: Iterable<ReplayRecord>,
+  options: { readonly stops: boolean } = { stops: false },
 ): Step<ReplayReport> {
   let recordCount = 0;
   let requestCount = 0;
@@ -37,6 +43,11 @@ export function* replaySequentially(
     } catch (error) {
       if (!isFsError(error) && !(error instanceof InvariantError)) throw error;
       const kinds = requests.map(({ kind }) => kind).join(', ');
+      if (isFsError(error, 'EIO')) {
+        const stopped = unreadable(sequence, kinds, error);
+        if (options.stops) return { recordCount, requestCount, stopped };
+        throw stopped;
+      }
       throw new StorageError('REPLAY_PANIC', `log entry ${sequence} (${kinds}) cannot be applied`, {
         detail: { sequence, kinds },
         cause: error,
@@ -45,7 +56,16 @@ export function* replaySequentially(
     recordCount++;
     requestCount += requests.length;
   }
-  return { recordCount, requestCount };
+  return { recordCount, requestCount, stopped: undefined };
+}
+
+function unreadable(sequence: number, kinds: string, cause: Error): StorageError {
+  const message = `log entry ${sequence} (${kinds}) needs a block that cannot be read`;
+  return new StorageError('ENTRY_SKIPPED', message, {
+    detail: { sequence, kinds },
+    hint: 'open with readOnly: true: what the disks hold, and the log before this entry, can be read',
+    cause: cause.cause,
+  });
 }
 
 function* apply(fs: FileSystem, requests: readonly Request[]): Step<void> {

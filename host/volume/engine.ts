@@ -238,7 +238,9 @@ function* replayLog(
     if (!options.readOnly) throw error;
     options.logger.warn(error.message);
   }
-  const { recordCount } = yield* replaySequentially(fs, scan.records);
+  const stops = options.readOnly;
+  const { recordCount, stopped } = yield* replaySequentially(fs, scan.records, { stops });
+  if (stopped !== undefined) options.logger.warn(stopped.message);
   if (options.readOnly) return recordCount;
   fs.attachLog(new LogAdapter(log));
   const task = fs.requestCp(true);

@@ -374,7 +374,7 @@ function statusOf(parts: VolumeParts, disks: readonly DiskInfo[]): VolumeStatus 
     snapshotBytes: core.maps.summaryCount * BLOCK_SIZE,
     // 16 numbers are never given out, but for the root directory's.
     fileCount: core.inodes.usedCount - 15,
-    snapshotCount: core.snapshots.list().length,
+    snapshotCount: core.snapshots.visibleCount,
     logSizeBytes: (log?.halfBytes ?? 0) * 2,
     replayedRecordCount: engine.replayedRecordCount,
     disks,
