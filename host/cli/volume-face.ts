@@ -68,7 +68,12 @@ export interface TreeFs {
   readdir(path: string, options: { withFileTypes: true }): Promise<readonly TreeEntry[]>;
   readlink(path: string): Promise<string>;
   open(path: string, flags: string, mode?: number): Promise<TreeHandle>;
-  writeFile(path: string, data: Uint8Array, options: { flag: string; mode: number }): Promise<void>;
+  /** `attributes` where there is setAttributes, in one message with the content. */
+  writeFile(
+    path: string,
+    data: Uint8Array,
+    options: { flag: string; mode: number; attributes?: TreeAttributes },
+  ): Promise<void>;
   mkdir(path: string, options: { mode?: number; recursive?: boolean }): Promise<unknown>;
   symlink(content: string, path: string): Promise<void>;
   link(existing: string, path: string): Promise<void>;

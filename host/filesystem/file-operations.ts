@@ -15,9 +15,16 @@ import { copyOut, loadRead } from './file-data.ts';
 import type { Access } from './file-node.ts';
 import { Handle, handleOf } from './handle.ts';
 import { refuse } from './image-access.ts';
-import { CREATE_DEMAND, TRUNCATE_DEMAND, writeDemand, writeFileDemand } from './messages.ts';
+import {
+  CHANGE_DEMAND,
+  CREATE_DEMAND,
+  TRUNCATE_DEMAND,
+  writeDemand,
+  writeFileDemand,
+} from './messages.ts';
 import { NameOperations } from './name-operations.ts';
 import {
+  type AttributeChange,
   MESSAGE_SIZE_MAX,
   type OpenFile,
   type OpenOptions,
@@ -25,6 +32,7 @@ import {
   S_IFMT,
   S_IFREG,
   type Target,
+  type WriteFileOptions,
 } from './operations.ts';
 import { type Resolved, resolve } from './path.ts';
 import {
@@ -34,7 +42,7 @@ import {
   type ReferenceTarget,
 } from './reference-message.ts';
 import { REFERENCE_SIZE_MIN } from './references.ts';
-import type { FileRequest } from './requests.ts';
+import { changeRequest, type FileRequest } from './requests.ts';
 import type { Scope } from './scope.ts';
 
 /** Whole files of more than this go by reference, once there is a log. */
@@ -247,7 +255,7 @@ export abstract class FileOperations extends NameOperations {
       if (position + data.length > FILE_SIZE_MAX) throw new FsError('EFBIG');
       const isFile = (inodeMode(scope.view, at) & S_IFMT) === S_IFREG;
       if (!isFile) throw new FsError('EINVAL');
-      return { ino, generation, time: this.now(), requests: [] };
+      return { ino, generation, time: this.now(), requests: [], after: [] };
     };
     const demand = { blocks: 0, logBytes: 0 };
     const message = this.#referenceTo(data, { position, file: file.ino, demand, find });
@@ -274,7 +282,7 @@ export abstract class FileOperations extends NameOperations {
     });
   }
 
-  writeFile(path: string, data: Uint8Array, options: OpenOptions): Task<void> {
+  writeFile(path: string, data: Uint8Array, options: WriteFileOptions): Task<void> {
     if (data.length > MESSAGE_SIZE_MAX) return new Task(this.#writeLargeFile(path, data, options));
     if (data.length > WRITE_FILE_MAX && this.fs.core.log !== undefined && !options.append) {
       return new Task(this.#writeFileReference(path, data, options));
@@ -285,25 +293,25 @@ export abstract class FileOperations extends NameOperations {
   #writeFileLogged(
     path: string,
     data: Uint8Array,
-    options: OpenOptions,
+    options: WriteFileOptions,
     number?: number,
   ): Task<void> {
     const plan = (scope: Scope, access: Access) => {
       const file = this.#planWriteFile(scope, access, path, options);
-      const { ino, generation, requests, isNew } = file;
+      const { ino, generation, requests, after, isNew } = file;
       const isAppend = options.append === true && !isNew && options.truncate !== true;
       const position = isAppend ? inodeSizeBytes(scope.view, this.inodeOf(scope, access, ino)) : 0;
       const time = this.now();
       const write = { kind: 'write', ino, generation, position, time, data } as const;
       return {
-        requests: data.length > 0 ? [...requests, write] : requests,
+        requests: [...requests, ...(data.length > 0 ? [write] : []), ...after],
         finish: () => undefined,
       };
     };
     return this.runChange(writeFileDemand(data.length), plan, undefined, number);
   }
 
-  *#writeFileReference(path: string, data: Uint8Array, options: OpenOptions): Step<void> {
+  *#writeFileReference(path: string, data: Uint8Array, options: WriteFileOptions): Step<void> {
     if (this.isReadOnly) throw new FsError('EROFS');
     const find = (scope: Scope, access: Access): ReferenceTarget => ({
       ...this.#planWriteFile(scope, access, path, options),
@@ -319,26 +327,47 @@ export abstract class FileOperations extends NameOperations {
     }
   }
 
-  /** LOAD: what a whole file is written to, and what makes or cuts it. */
-  #planWriteFile(scope: Scope, access: Access, path: string, options: OpenOptions) {
+  /** LOAD: what a whole file is written to, what makes or cuts it, what changes its attributes. */
+  #planWriteFile(scope: Scope, access: Access, path: string, options: WriteFileOptions) {
     const resolved = this.#resolveOpen(scope, access, path, options);
     const requests = this.#planOpen(scope, access, resolved, options);
+    const { attributes } = options;
+    const change = (ino: Ino, generation: number) =>
+      attributes === undefined ? [] : [changeRequest({ ino, generation }, attributes, this.now())];
     const [first] = requests;
     if (first?.kind === 'create') {
-      return { ino: first.ino, generation: first.generation, requests, isNew: true };
+      const { ino, generation } = first;
+      return { ino, generation, requests, after: change(ino, generation), isNew: true };
     }
     const { ino } = resolved;
     const generation = inodeGeneration(scope.view, this.inodeOf(scope, access, ino));
-    return { ino, generation, requests, isNew: false };
+    return { ino, generation, requests, after: change(ino, generation), isNew: false };
   }
 
-  *#writeLargeFile(path: string, data: Uint8Array, options: OpenOptions): Step<void> {
+  *#writeLargeFile(path: string, data: Uint8Array, options: WriteFileOptions): Step<void> {
     const file = (yield* wait(this.open(path, options).asIo())) as Handle;
     try {
       yield* wait(this.write(file, data, 0).asIo());
+      const { attributes } = options;
+      if (attributes !== undefined) {
+        yield* wait(this.changeAttributes({ file }, attributes).asIo());
+      }
     } finally {
       file.close();
     }
+  }
+
+  protected changeAttributes(target: Target, change: AttributeChange): Task<void> {
+    return this.runChange(
+      CHANGE_DEMAND,
+      (scope, access) => {
+        const ino = this.find(scope, access, target);
+        const generation = inodeGeneration(scope.view, this.inodeOf(scope, access, ino));
+        const request = changeRequest({ ino, generation }, change, this.now());
+        return { requests: [request], finish: () => undefined };
+      },
+      target,
+    );
   }
 
   truncate(target: Target, sizeBytes: number): Task<void> {

@@ -26,7 +26,7 @@ import { getInstant } from '../format/words.ts';
 import { listXattrs } from '../format/xattr.ts';
 import { xattrBlock } from './effects.ts';
 import { FileOperations } from './file-operations.ts';
-import { CHANGE_DEMAND, XATTR_DEMAND } from './messages.ts';
+import { XATTR_DEMAND } from './messages.ts';
 import {
   type AttributeChange,
   type Attributes,
@@ -35,14 +35,7 @@ import {
   type StatFs,
   type Target,
 } from './operations.ts';
-import {
-  CHANGE_ATIME,
-  CHANGE_GID,
-  CHANGE_MODE,
-  CHANGE_MTIME,
-  CHANGE_UID,
-  type FileRequest,
-} from './requests.ts';
+import type { FileRequest } from './requests.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -57,34 +50,7 @@ export class ImageOperations extends FileOperations implements Operations {
   }
 
   change(target: Target, change: AttributeChange): Task<void> {
-    return this.runChange(
-      CHANGE_DEMAND,
-      (scope, access) => {
-        const ino = this.find(scope, access, target);
-        const at = this.inodeOf(scope, access, ino);
-        const time = this.now();
-        const mask =
-          (change.mode === undefined ? 0 : CHANGE_MODE) |
-          (change.uid === undefined ? 0 : CHANGE_UID) |
-          (change.gid === undefined ? 0 : CHANGE_GID) |
-          (change.atime === undefined ? 0 : CHANGE_ATIME) |
-          (change.mtime === undefined ? 0 : CHANGE_MTIME);
-        const request: FileRequest = {
-          kind: 'change',
-          ino,
-          generation: inodeGeneration(scope.view, at),
-          mask,
-          mode: change.mode ?? 0,
-          uid: change.uid ?? 0,
-          gid: change.gid ?? 0,
-          atime: change.atime ?? time,
-          mtime: change.mtime ?? time,
-          time,
-        };
-        return { requests: [request], finish: () => undefined };
-      },
-      target,
-    );
+    return this.changeAttributes(target, change);
   }
 
   // Extended attributes.

@@ -172,11 +172,11 @@ export function writeDemand(length: number): Demand {
   };
 }
 
-/** Creating or cutting a file, and writing it, in one message. */
+/** Creating or cutting a file, writing it, and its attributes, in one message. */
 export function writeFileDemand(length: number): Demand {
   return {
     blocks: CREATE_DEMAND.blocks + TRUNCATE_DEMAND.blocks + writeBlocksMax(length),
-    logBytes: 3 * REQUEST_SIZE_MAX + length,
+    logBytes: 4 * REQUEST_SIZE_MAX + length,
     isRemoval: false,
   };
 }

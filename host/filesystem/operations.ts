@@ -79,6 +79,11 @@ export interface OpenOptions {
   readonly mode?: number;
 }
 
+/** `attributes`: what the file has at the end, in the same message where it is one. */
+export interface WriteFileOptions extends OpenOptions {
+  readonly attributes?: AttributeChange;
+}
+
 export interface AttributeChange {
   /** Permission bits, 0..0o7777. */
   readonly mode?: number;
@@ -117,7 +122,7 @@ export interface Operations {
    *  MESSAGE_SIZE_MAX, survives a crash in the middle. */
   write(file: OpenFile, data: Uint8Array, position: number): Task<number>;
   /** A whole file: opened, cut, written, in one message where it is not over MESSAGE_SIZE_MAX. */
-  writeFile(path: string, data: Uint8Array, options: OpenOptions): Task<void>;
+  writeFile(path: string, data: Uint8Array, options: WriteFileOptions): Task<void>;
   /** A whole file's bytes, in fresh memory. */
   readFile(target: Target): Task<Uint8Array>;
   truncate(target: Target, sizeBytes: number): Task<void>;

@@ -22,12 +22,14 @@ export interface ReferenceTarget {
   readonly time: Instant;
   /** Come first, in the same record: the file is made, or cut. */
   readonly requests: readonly FileRequest[];
+  /** Come last: its attributes. */
+  readonly after: readonly FileRequest[];
 }
 
 export interface ReferenceOptions {
   /** The file, where the call names it. */
   readonly file?: Ino;
-  /** What `requests` of the target may need. */
+  /** What `requests` and `after` of the target may need. */
   readonly demand: Pick<Demand, 'blocks' | 'logBytes'>;
   readonly find: (scope: Scope, access: Access) => ReferenceTarget;
   /** Whole blocks. */
@@ -89,7 +91,7 @@ export class ReferenceMessage implements Message<void> {
   }
 
   requests(): readonly FileRequest[] {
-    const { ino, generation, time, requests } = this.#target as ReferenceTarget;
+    const { ino, generation, time, requests, after } = this.#target as ReferenceTarget;
     const { data, tail, position } = this.#options;
     const fbn = position / BLOCK_SIZE;
     const pointers = this.#pointers;
@@ -107,6 +109,6 @@ export class ReferenceMessage implements Message<void> {
         data: tail,
       });
     }
-    return all;
+    return [...all, ...after];
   }
 }

@@ -5,10 +5,12 @@
 // A log record's body is one or more requests, applied together or not at all.
 
 import { POINTER_SIZE } from '../../assembly/layout/block.ts';
+import { assert } from '../base/assert.ts';
 import { StorageError } from '../base/errors.ts';
 import type { Ino, Instant } from '../base/units.ts';
 import { getPointer, type Pointer, setPointer } from '../format/pointer.ts';
 import { RecordReader, type RecordWriter } from '../format/record.ts';
+import type { AttributeChange } from './operations.ts';
 
 export interface CreateRequest {
   readonly kind: 'create';
@@ -77,6 +79,32 @@ export const CHANGE_UID = 2;
 export const CHANGE_GID = 4;
 export const CHANGE_ATIME = 8;
 export const CHANGE_MTIME = 16;
+
+export function changeRequest(
+  file: { readonly ino: Ino; readonly generation: number },
+  change: AttributeChange,
+  time: Instant,
+): ChangeRequest {
+  const { mode, uid, gid, atime, mtime } = change;
+  const mask =
+    (mode === undefined ? 0 : CHANGE_MODE) |
+    (uid === undefined ? 0 : CHANGE_UID) |
+    (gid === undefined ? 0 : CHANGE_GID) |
+    (atime === undefined ? 0 : CHANGE_ATIME) |
+    (mtime === undefined ? 0 : CHANGE_MTIME);
+  return {
+    kind: 'change',
+    ino: file.ino,
+    generation: file.generation,
+    mask,
+    mode: mode ?? 0,
+    uid: uid ?? 0,
+    gid: gid ?? 0,
+    atime: atime ?? time,
+    mtime: mtime ?? time,
+    time,
+  };
+}
 
 export interface LinkRequest {
   readonly kind: 'link';
@@ -171,13 +199,23 @@ export const REQUEST_SIZE_MAX = 768;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** A record's body as parts, good until `writer` is used again. A write's data is not copied, and
- *  must be the last request. */
+/** A record's body as parts, good until `writer` is used again. A write's data is not copied; there
+ *  is one write at most. */
 export function encodeRecord(writer: RecordWriter, requests: readonly Request[]): Uint8Array[] {
   writer.reset();
-  for (const request of requests) encodeRequest(writer, request);
-  const last = requests.at(-1);
-  return last?.kind === 'write' ? [writer.view(), last.data] : [writer.view()];
+  let data: Uint8Array | undefined;
+  let dataAt = 0;
+  for (const request of requests) {
+    encodeRequest(writer, request);
+    if (request.kind !== 'write') continue;
+    assert(data === undefined, 'a record has one write at most');
+    data = request.data;
+    dataAt = writer.view().length;
+  }
+  const body = writer.view();
+  if (data === undefined) return [body];
+  const before = body.subarray(0, dataAt);
+  return dataAt === body.length ? [before, data] : [before, data, body.subarray(dataAt)];
 }
 
 function encodeRequest(w: RecordWriter, r: Request): void {

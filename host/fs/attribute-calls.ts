@@ -33,7 +33,7 @@ export interface XattrOptions {
   readonly follow?: boolean | undefined;
 }
 
-/** What setAttributes changes; what is absent stays. */
+/** What setAttributes and writeFile change; what is absent stays. */
 export interface AttributeOptions {
   readonly mode?: Mode | undefined;
   readonly uid?: number | undefined;
@@ -70,7 +70,7 @@ export function ownerChange(uid: unknown, gid: unknown): AttributeChange {
   };
 }
 
-function checkChange(attributes: AttributeOptions): AttributeChange {
+export function checkChange(attributes: AttributeOptions): AttributeChange {
   checkObject(attributes, 'attributes');
   const { mode, uid = -1, gid = -1, atime, mtime } = attributes;
   return {

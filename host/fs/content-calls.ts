@@ -16,6 +16,7 @@ import {
   checkOptions,
   pathText,
 } from './arguments.ts';
+import { type AttributeOptions, checkChange } from './attribute-calls.ts';
 import type { Call, Place } from './call.ts';
 import { action, at, call, composed, toPromise } from './call.ts';
 import type { OpenFlags } from './constants.ts';
@@ -37,6 +38,9 @@ export interface WriteFileOptions {
   readonly encoding?: Encoding | 'buffer' | null | undefined;
   readonly mode?: Mode | undefined;
   readonly flag?: OpenFlags | undefined;
+  /** What the file has at the end; exact times. Where the file is cut first and is not over 1 MiB,
+   *  all of it is one message: after a crash there is the file as it was, or this one. */
+  readonly attributes?: AttributeOptions | undefined;
   /** Whether to sync afterwards. */
   readonly flush?: boolean | null | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -48,6 +52,7 @@ export type WriteSource = WriteData | Iterable<WriteData> | AsyncIterable<WriteD
 const READ: Place = { syscall: 'read' };
 const WRITE: Place = { syscall: 'write' };
 const FILE_MODE = 0o666;
+const NOTHING = new Uint8Array(0);
 
 /** How the bytes of a whole file are given: as a Buffer, or as text. */
 export function decodedBy(
@@ -130,8 +135,13 @@ export function checkWriteOptions(
   flag: string,
 ) {
   const checked = checkOptions<WriteFileOptions>(options);
-  checkBoolean(checked.flush ?? false, 'options.flush');
-  return { ...checked, flag: checked.flag || flag };
+  const { flush, attributes } = checked;
+  checkBoolean(flush ?? false, 'options.flush');
+  return {
+    ...checked,
+    flag: checked.flag || flag,
+    attributes: attributes === undefined ? undefined : checkChange(attributes),
+  };
 }
 
 type CheckedWriteOptions = ReturnType<typeof checkWriteOptions>;
@@ -176,39 +186,47 @@ function writePath(
   context: FsContext,
   path: string,
   bytes: Uint8Array,
-  { flag, mode, flush }: CheckedWriteOptions,
+  options: CheckedWriteOptions,
 ): Call<void> {
-  const bits = flagBits(flag);
+  const { mode, flush, attributes } = options;
+  const bits = flagBits(options.flag);
   const permissions = checkMode(mode, 'mode', FILE_MODE) & 0o7777;
   const open = openOptions(bits, permissions & ~context.umask);
   if (!open.write || !open.truncate || flush) {
-    return composed(writeSteps(context, path, bytes, bits, permissions, flush));
+    const descriptor = openSteps(context, path, bits, permissions);
+    return composed(writeSteps(context, descriptor, bytes, options));
   }
   const place = { syscall: 'open', path };
-  const task = context.operations.writeFile(absolute(path, place), bytes, open);
+  const task = context.operations.writeFile(absolute(path, place), bytes, {
+    ...open,
+    ...(attributes === undefined ? {} : { attributes }),
+  });
   return action(task, (code) => (WRITE_CODES.includes(code) ? WRITE : place));
 }
 
 function* writeSteps(
   context: FsContext,
-  path: string,
+  opening: Step<Descriptor>,
   bytes: Uint8Array,
-  bits: number,
-  mode: number,
-  flush: boolean | null | undefined,
+  options: CheckedWriteOptions,
 ): Step<void> {
-  const descriptor = yield* openSteps(context, path, bits, mode);
-  yield* closing(context, descriptor, writeAndSync(context, descriptor, bytes, flush));
+  const descriptor = yield* opening;
+  yield* closing(context, descriptor, writeAndSync(context, descriptor, bytes, options));
 }
 
 function* writeAndSync(
   context: FsContext,
   descriptor: Descriptor,
   bytes: Uint8Array,
-  flush: boolean | null | undefined,
+  { flush, attributes }: Partial<CheckedWriteOptions>,
 ): Step<void> {
+  const { operations } = context;
+  const { file } = descriptor;
   if (bytes.length > 0) yield* at(WRITE, writeAt(context, descriptor, bytes, null));
-  if (flush) yield* at({ syscall: 'fsync' }, context.operations.sync());
+  if (attributes !== undefined) {
+    yield* at({ syscall: 'setattr' }, operations.change({ file }, attributes));
+  }
+  if (flush) yield* at({ syscall: 'fsync' }, operations.sync());
 }
 
 /** Writes data to an open file, from its position on. */
@@ -216,9 +234,10 @@ export function writeToDescriptor(
   context: FsContext,
   descriptor: Descriptor,
   data: WriteData,
-  { encoding, flush }: CheckedWriteOptions,
+  options: CheckedWriteOptions,
 ): Call<void> {
-  return composed(writeAndSync(context, descriptor, bytesOf(data, encoding), flush));
+  const bytes = bytesOf(data, options.encoding);
+  return composed(writeAndSync(context, descriptor, bytes, options));
 }
 
 /** The same, also of an iterable. */
@@ -229,7 +248,7 @@ export async function writeWhole(
   options: WriteFileOptions | string | null | undefined,
 ): Promise<void> {
   const checked = checkWriteOptions(options, 'w');
-  const { encoding, signal, flush } = checked;
+  const { encoding, signal } = checked;
   if (!isIterable(data)) {
     checkAborted(signal);
     return toPromise(writeToDescriptor(context, descriptor, data, checked));
@@ -238,9 +257,9 @@ export async function writeWhole(
   for await (const part of data) {
     checkAborted(signal);
     const bytes = bytesOf(part, encoding);
-    await toPromise(composed(writeAndSync(context, descriptor, bytes, false)));
+    await toPromise(composed(writeAndSync(context, descriptor, bytes, {})));
   }
-  if (flush) await toPromise(action(context.operations.sync(), { syscall: 'fsync' }));
+  await toPromise(composed(writeAndSync(context, descriptor, NOTHING, checked)));
 }
 
 /** An iterable of data, as against data itself. */

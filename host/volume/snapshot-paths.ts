@@ -13,6 +13,7 @@ import type {
   Operations,
   StatFs,
   Target,
+  WriteFileOptions,
 } from '../filesystem/operations.ts';
 
 const PREFIX = /^\/+\.snapshot(?:\/+([^/]+)(.*))?\/*$/s;
@@ -114,7 +115,7 @@ export class SnapshotPaths implements Operations {
   write(file: OpenFile, data: Uint8Array, position: number): Task<number> {
     return this.#of(file).write(file, data, position);
   }
-  writeFile(path: string, data: Uint8Array, options: OpenOptions): Task<void> {
+  writeFile(path: string, data: Uint8Array, options: WriteFileOptions): Task<void> {
     return this.#path(path, (operations, at) => operations.writeFile(at, data, options));
   }
   readFile(target: Target): Task<Uint8Array> {

@@ -334,10 +334,11 @@ async function writeWhole(
   root: string,
   path: string,
   data: Uint8Array,
-  options: { flag: string; mode: number },
+  options: { flag: string; mode: number; attributes?: TreeAttributes },
 ): Promise<void> {
   const temporary = `${root}-${process.pid}-${temporaryCount++}`;
   await host.writeFile(temporary, data, { mode: options.mode });
+  if (options.attributes !== undefined) await setAttributes(temporary, options.attributes);
   if (options.flag !== 'wx') return host.rename(temporary, path);
   try {
     await host.link(temporary, path);

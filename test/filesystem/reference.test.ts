@@ -55,6 +55,23 @@ for (const size of SIZES) {
   });
 }
 
+test('attributes are of the same message, whatever the size', () => {
+  const world = new World({ hasLog: true, stripes: 4096, columns: 4 });
+  const mtime = { seconds: -7, nanoseconds: 8 };
+  const attributes = { mode: 0o1751, uid: 5, mtime };
+  for (const size of [0, 100, 100_000, 300_000, 1024 * 1024, 3_000_000]) {
+    const path = `/${size}`;
+    const before = world.fs.driver.messageCount;
+    world.operations.writeFile(path, bytes(size, 6), { ...NEW, attributes }).driveSync();
+    const messages = world.fs.driver.messageCount - before;
+    if (size <= 1024 * 1024) assert.is(messages, 1);
+    world.crash();
+    const found = world.operations.attributes({ path }).driveSync();
+    assert.equal([found.mode & 0o7777, found.uid, found.mtime], [0o1751, 5, mtime]);
+    assert.is(found.sizeBytes, size);
+  }
+});
+
 test('what cannot be written changes nothing', () => {
   const world = new World({ hasLog: true, stripes: 4096, columns: 4 });
   const { operations } = world;

@@ -194,6 +194,33 @@ exact('setAttributes changes several attributes at once, of a link itself', asyn
   }
 });
 
+exact(
+  'writeFile gives its attributes with the content, and nothing of it where it fails',
+  async () => {
+    const fs = makeFs();
+    const mtime = 1_700_000_000_123_456_789n;
+    const attributes = { mode: 0o640, uid: 3, gid: 4, atime: 5n, mtime };
+    for (const flag of ['w', 'wx', 'a', 'r+']) {
+      const path = `/${flag}`;
+      if (flag === 'r+') fs.writeFileSync(path, 'content');
+      await fs.promises.writeFile(path, 'content', { flag, attributes });
+      const stats = fs.statSync(path, { bigint: true });
+      assert.deepEqual([stats.mode, stats.uid, stats.gid], [0o100640n, 3n, 4n], flag);
+      assert.deepEqual([stats.atimeNs, stats.mtimeNs, stats.size], [5n, mtime, 7n], flag);
+    }
+    const handle = await fs.promises.open('/w', 'w');
+    await handle.writeFile('x', { attributes: { gid: 9 } });
+    await handle.close();
+    assert.equal(fs.statSync('/w').gid, 9);
+    const again = fs.promises.writeFile('/wx', 'other', { flag: 'wx', attributes: { mode: 0 } });
+    await assert.rejects(again, { code: 'EEXIST', syscall: 'open' });
+    assert.equal(fs.statSync('/wx').mode, 0o100640);
+    const bad = { attributes: { mtime: {} } } as never;
+    await assert.rejects(fs.promises.writeFile('/bad', 'x', bad), /ERR_|time/);
+    assert.ok(!fs.existsSync('/bad'));
+  },
+);
+
 exact('xattrs', async () => {
   const fs = makeFs();
   fs.writeFileSync('/x', '');

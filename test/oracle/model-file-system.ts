@@ -31,6 +31,7 @@ import type {
   Operations,
   StatFs,
   Target,
+  WriteFileOptions,
 } from '../../host/filesystem/operations.ts';
 import * as contract from '../../host/filesystem/operations.ts';
 import { digestTree, dumpTree } from './tree.ts';
@@ -306,12 +307,13 @@ export class ModelFileSystem implements Operations {
     });
   }
 
-  writeFile(path: string, data: Uint8Array, options: OpenOptions): Task<void> {
+  writeFile(path: string, data: Uint8Array, options: WriteFileOptions): Task<void> {
     return immediate(() => {
       const file = this.#open(path, options);
       const inode = this.#opened(file);
       if (!file.writable) fail('EBADF');
       if (data.length > 0) this.#write(inode, data, file.append ? inode.size : 0);
+      if (options.attributes !== undefined) this.#setAttributes(inode, options.attributes);
       inode.opens--;
     });
   }
@@ -344,14 +346,17 @@ export class ModelFileSystem implements Operations {
 
   change(target: Target, change: AttributeChange): Task<void> {
     return immediate(() => {
-      const inode = this.#targeted(target);
-      inode.ctime = this.#change();
-      if (change.mode !== undefined) inode.mode = change.mode & 0o7777;
-      if (change.uid !== undefined) inode.uid = change.uid;
-      if (change.gid !== undefined) inode.gid = change.gid;
-      if (change.atime !== undefined) inode.atime = change.atime;
-      if (change.mtime !== undefined) inode.mtime = change.mtime;
+      this.#setAttributes(this.#targeted(target), change);
     });
+  }
+
+  #setAttributes(inode: Inode, change: AttributeChange): void {
+    inode.ctime = this.#change();
+    if (change.mode !== undefined) inode.mode = change.mode & 0o7777;
+    if (change.uid !== undefined) inode.uid = change.uid;
+    if (change.gid !== undefined) inode.gid = change.gid;
+    if (change.atime !== undefined) inode.atime = change.atime;
+    if (change.mtime !== undefined) inode.mtime = change.mtime;
   }
 
   listXattrs(target: Target): Task<readonly string[]> {

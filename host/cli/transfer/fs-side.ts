@@ -72,7 +72,12 @@ class FsSide implements Side {
     attributes: Attributes,
     options: CarryOptions,
   ): Promise<void> {
-    await this.#fs.writeFile(path, data, { flag: 'wx', mode: attributes.mode });
+    const how = { flag: 'wx', mode: attributes.mode };
+    if (this.#fs.setAttributes !== undefined) {
+      const change = changeOf(attributes, options);
+      return this.#fs.writeFile(path, data, { ...how, attributes: change });
+    }
+    await this.#fs.writeFile(path, data, how);
     try {
       await this.setAttributes(path, attributes, options);
     } catch (error) {
@@ -204,11 +209,12 @@ function changeOf(attributes: Attributes, options: CarryOptions): TreeAttributes
 
 /** Nanoseconds since 1970 as an Instant, whose nanoseconds are never negative. */
 export function instantOf(timeNs: bigint): Instant {
-  const nanoseconds = ((timeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
-  return {
-    seconds: Number((timeNs - nanoseconds) / 1_000_000_000n),
-    nanoseconds: Number(nanoseconds),
-  };
+  const seconds = Number(timeNs / NS_PER_SECOND);
+  const nanoseconds = Number(timeNs % NS_PER_SECOND);
+  if (nanoseconds >= 0) return { seconds, nanoseconds };
+  return { seconds: seconds - 1, nanoseconds: nanoseconds + 1e9 };
 }
+
+const NS_PER_SECOND = 1_000_000_000n;
 
 function nothing(): void {}
