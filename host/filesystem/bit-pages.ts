@@ -26,6 +26,14 @@ export class BitPages {
     this.#count++;
   }
 
+  delete(vbn: Vbn): void {
+    if (!this.has(vbn)) return;
+    const page = this.#pages.get(vbn >>> BITS_PER_BLOCK_SHIFT) as Uint32Array;
+    const bit = vbn % BITS_PER_BLOCK;
+    page[bit >>> 5] = (page[bit >>> 5] as number) & ~(1 << (bit & 31));
+    this.#count--;
+  }
+
   has(vbn: Vbn): boolean {
     const page = this.#pages.get(vbn >>> BITS_PER_BLOCK_SHIFT);
     const bit = vbn % BITS_PER_BLOCK;

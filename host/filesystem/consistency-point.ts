@@ -16,6 +16,7 @@
 // to have them all in memory.
 
 import {
+  BITS_PER_BLOCK,
   BITS_PER_BLOCK_SHIFT,
   BLOCK_SIZE,
   KIND_IMAGE_ROOT,
@@ -39,7 +40,8 @@ import type { Block } from './block-cache.ts';
 import type { Core } from './core.ts';
 import { type Access, type FileNode, LEVEL_XATTR, PRESENT, placeKey } from './file-node.ts';
 import { Load, MISSING } from './load.ts';
-import type { SnapshotAction } from './snapshots.ts';
+import { heldByDeletion, loadPlaneTree } from './snapshot-deletion.ts';
+import type { SnapshotAction, Unshield } from './snapshots.ts';
 
 /** Blocks prepared beyond what is known to be needed. */
 const SPARE_BLOCKS = 32;
@@ -119,6 +121,8 @@ export class ConsistencyPoint {
     const core = this.#core;
     const { allocator, reservations } = core;
     const maps = core.allocatorMaps();
+    const doomed = core.snapshots.get(core.state.deleting);
+    if (doomed !== undefined) loadPlaneTree(core, access, doomed);
     let known = 0;
     for (let round = 0; round < PLAN_ROUNDS_MAX; round++) {
       const needed = core.cache.dirtyCount + known + SPARE_BLOCKS;
@@ -211,20 +215,19 @@ export class ConsistencyPoint {
       });
       if (isMissing) return;
     }
-    const first = planes[0];
-    if (first === undefined) {
-      this.#shields.set(index, undefined);
-      return;
-    }
-    if (planes.length === 1) {
-      cache.pin(first);
+    const held = heldByDeletion(this.#core, index);
+    const [first] = planes;
+    if (held === undefined && planes.length <= 1) {
+      if (first !== undefined) cache.pin(first);
       this.#shields.set(index, first);
       return;
     }
     const united = cache.startLoad();
     assert(united !== undefined, 'the CP has a frame of its own');
-    kernels.planeOr(united.address, first.address, (planes[1] as Block).address, BLOCK_SIZE);
-    for (const plane of planes.slice(2)) {
+    const { u8, u32 } = this.#core.arena;
+    u8.fill(0, united.address, united.address + BLOCK_SIZE);
+    if (held !== undefined) u32.set(held, united.address >>> 2);
+    for (const plane of planes) {
       kernels.planeOr(united.address, united.address, plane.address, BLOCK_SIZE);
     }
     this.#shields.set(index, united);
@@ -347,21 +350,35 @@ export class ConsistencyPoint {
     return this.#shields.get(mapIndex)?.address ?? 0;
   };
 
-  #unshield = (mapIndex: number, plane: Address): void => {
-    const { cache, kernels, arena } = this.#core;
-    let shield = this.#shields.get(mapIndex);
-    if (shield === undefined) return;
-    if (shield.state !== 'loading') {
-      // It is a neighbour's plane itself.
-      const copy = cache.startLoad();
-      assert(copy !== undefined, 'the CP has a frame of its own');
-      arena.u8.copyWithin(copy.address, shield.address, shield.address + BLOCK_SIZE);
-      cache.unpin(shield);
-      this.#shields.set(mapIndex, copy);
-      shield = copy;
-    }
-    kernels.planeAndNot(shield.address, shield.address, plane, BLOCK_SIZE);
+  readonly #unshield: Unshield = {
+    plane: (mapIndex, plane) => {
+      const shield = this.#ownShield(mapIndex);
+      if (shield === undefined) return;
+      this.#core.kernels.planeAndNot(shield.address, shield.address, plane, BLOCK_SIZE);
+    },
+    block: (vbn) => {
+      const shield = this.#ownShield(vbn >>> BITS_PER_BLOCK_SHIFT);
+      if (shield === undefined) return;
+      const bit = vbn % BITS_PER_BLOCK;
+      const at = (shield.address >>> 2) + (bit >>> 5);
+      const { u32 } = this.#core.arena;
+      u32[at] = (u32[at] as number) & ~(1 << (bit & 31));
+    },
   };
+
+  /** The shield of a map block in a frame that may be changed. */
+  #ownShield(mapIndex: number): Block | undefined {
+    const { cache, arena } = this.#core;
+    const shield = this.#shields.get(mapIndex);
+    if (shield === undefined || shield.state === 'loading') return shield;
+    // It is a neighbour's plane itself.
+    const copy = cache.startLoad();
+    assert(copy !== undefined, 'the CP has a frame of its own');
+    arena.u8.copyWithin(copy.address, shield.address, shield.address + BLOCK_SIZE);
+    cache.unpin(shield);
+    this.#shields.set(mapIndex, copy);
+    return copy;
+  }
 
   #freeActive(vbn: Vbn): void {
     this.#core.maps.freeActive(vbn, this.#shieldAddress(vbn >>> BITS_PER_BLOCK_SHIFT));

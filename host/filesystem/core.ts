@@ -20,6 +20,7 @@ import type { Image } from './image.ts';
 import type { Inodes } from './inodes.ts';
 import { ReferenceWrites, TakenBlocks } from './references.ts';
 import type { Scope } from './scope.ts';
+import type { PlaneTree } from './snapshot-deletion.ts';
 import type { SnapshotTable } from './snapshot-table.ts';
 import type { VolumeMaps } from './volume-maps.ts';
 
@@ -135,6 +136,8 @@ export class Core {
   isRelaxed = false;
   /** A CP reads what it needs: the snapshots that it knows of must not change. */
   isPlanning = false;
+  /** Of the snapshot being deleted, once a CP has read it; see snapshot-deletion.ts. */
+  deletionTree: PlaneTree | undefined;
   /** The newest frozen CP is durable. */
   isCommitted = true;
   /** While set, messages wait for it before they begin: a rollback. */

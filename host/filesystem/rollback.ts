@@ -15,6 +15,7 @@ import type { Block } from './block-cache.ts';
 import type { Core } from './core.ts';
 import { type Access, PRESENT } from './file-node.ts';
 import type { FileSystem } from './file-system.ts';
+import { heldByDeletion, loadPlaneTree } from './snapshot-deletion.ts';
 
 /** Rolls the active file system back. To be run as `core.barrier`. */
 export function* rollBack(fs: FileSystem, name: string): Step<void> {
@@ -73,6 +74,8 @@ function loadBlock(core: Core, access: Access, entry: SnapshotEntry, index: numb
   core.maps.files.active.find(access, 0, index);
   core.maps.files.summary.find(access, 0, index);
   core.snapshots.plane(entry.id).find(access, 0, index);
+  const doomed = core.snapshots.get(core.state.deleting);
+  if (doomed !== undefined) loadPlaneTree(core, access, doomed);
   for (const id of core.snapshots.neighbours(core.state, index)) {
     core.snapshots.plane(id).find(access, 0, index);
   }
@@ -85,6 +88,8 @@ function changeBlock(core: Core, entry: SnapshotEntry, index: number): void {
   const united = cache.startLoad();
   assert(united !== undefined, 'a rollback has a frame of its own');
   core.arena.u8.fill(0, united.address, united.address + BLOCK_SIZE);
+  const held = heldByDeletion(core, index);
+  if (held !== undefined) core.arena.u32.set(held, united.address >>> 2);
   for (const id of snapshots.neighbours(core.state, index)) {
     const plane = snapshots.plane(id).find(PRESENT, 0, index);
     if (plane !== undefined) {

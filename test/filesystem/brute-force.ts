@@ -159,6 +159,29 @@ class Walker {
     return { blocks, plane, root };
   }
 
+  /** What a snapshot that is being deleted still holds (snapshot-deletion.ts): its plane from the cursor
+   *  on, and the plane's own blocks but for those that stage 2 is done with. */
+  #doomed(entry: SnapshotEntry, cursor: number): Pick<Walked, 'blocks'> {
+    const blocks: Found = new Map();
+    const planeBlocks = Math.ceil(this.#volume.vbnLimit / BITS_PER_BLOCK);
+    const done = cursor - planeBlocks * BITS_PER_BLOCK;
+    if (done > planeBlocks) return { blocks };
+    const what = `snapshot ${entry.name}`;
+    const tree: Found = new Map();
+    const plane = new Set<number>();
+    const root = viewOf(this.#block(entry.imageRoot.vbn, `${what} root`));
+    this.#tree(root, IMAGE_ROOT_ACTIVE_MAP_OFFSET, what, tree, (index, bytes) => {
+      if (done < 0) addBits(plane, index, bytes);
+    });
+    blocks.set(entry.imageRoot.vbn, `${what} root`);
+    for (const [vbn, name] of tree) {
+      const leaf = / \(0, (\d+)\)$/.exec(name);
+      if (leaf === null || Number(leaf[1]) >= done) blocks.set(vbn, name);
+    }
+    for (const vbn of plane) if (vbn >= cursor) blocks.set(vbn, what);
+    return { blocks };
+  }
+
   #equal(reachable: Set<number>, said: Set<number>, what: string, names?: Found): void {
     for (const vbn of reachable) {
       if (!said.has(vbn)) this.#say(`${what} LOST block ${vbn} ${names?.get(vbn) ?? ''}`);
@@ -208,13 +231,15 @@ class Walker {
         this.#say(`block ${vbn} is active and in ${volumeFiles.get(vbn)}`);
     }
     for (const entry of snapshots) {
-      const image = this.#image(entry.imageRoot.vbn, `snapshot ${entry.name}`);
-      if (entry.blocks !== image.blocks.size)
+      const isDoomed = entry.id === state.deleting && state.deleteCursor > 0;
+      const image = isDoomed
+        ? this.#doomed(entry, state.deleteCursor)
+        : this.#image(entry.imageRoot.vbn, `snapshot ${entry.name}`);
+      if (!isDoomed && entry.blocks !== image.blocks.size)
         this.#say(`${entry.name} says ${entry.blocks} blocks`);
       for (const [vbn, name] of image.blocks) {
         if (volumeFiles.has(vbn)) this.#say(`block ${vbn} is in ${name} and a volume file`);
-        const isGone = entry.id === state.deleting && vbn < state.deleteCursor;
-        if (!isGone && !active.blocks.has(vbn)) held.set(vbn, name);
+        if (!active.blocks.has(vbn)) held.set(vbn, name);
       }
     }
     this.#equal(new Set(held.keys()), summary, 'summary map', held);

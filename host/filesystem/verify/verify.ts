@@ -22,7 +22,6 @@
 import {
   AREA_STRIPES_SHIFT,
   BITS_PER_BLOCK,
-  BITS_PER_BLOCK_SHIFT,
   KIND_IMAGE_ROOT,
   KIND_MAP,
 } from '../../../assembly/layout/block.ts';
@@ -33,6 +32,7 @@ import type { Address, Vbn } from '../../base/units.ts';
 import { checksumHex, type Pointer } from '../../format/pointer.ts';
 import type { SnapshotEntry } from '../../format/snapshot.ts';
 import type { FileSystem } from '../file-system.ts';
+import { deletionEndOf } from '../snapshot-deletion.ts';
 import { BlockReader } from './block-reader.ts';
 import { checkSpecialInode, ImageCheck, type ImageResult } from './image-check.ts';
 import { Plane, popcount, WORDS_PER_PAGE } from './plane.ts';
@@ -226,11 +226,12 @@ class VerifyRun {
     }
   }
 
-  /** Of the snapshot being deleted: what its plane has at and above the cursor. */
+  /** Of the snapshot being deleted: what its plane has at and above the cursor; the blocks that the
+   *  plane consists of are freed last, and may still be held or not. */
   *#unitePlaneAbove(files: VolumeFiles, entry: SnapshotEntry): Step<void> {
     const { core, reader } = this.#context;
-    const first = files.state.deleteCursor >>> BITS_PER_BLOCK_SHIFT;
-    if (files.state.deleteCursor >= core.volume.vbnLimit) return;
+    const first = Math.floor(files.state.deleteCursor / BITS_PER_BLOCK);
+    if (files.state.deleteCursor >= deletionEndOf(core)) return;
     const owner = new Owner(this.#findings, entry.name);
     const map: MapPointers = new Map();
     const walk = new TreeWalk(this.#context, owner);
