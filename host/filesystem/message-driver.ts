@@ -184,7 +184,7 @@ export class MessageDriver {
     }
     if (demand === undefined) return result;
     core.noteModified();
-    if (core.dirtyLoad > core.dirtyMax * CP_TRIGGER || core.log?.wantsCp === true) core.requestCp();
+    if (this.#isCpDue()) core.requestCp();
     if (sequence !== 0 && core.log !== undefined && !core.isRelaxed) {
       yield* wait(core.log.commit(sequence));
     }
@@ -407,19 +407,19 @@ export class MessageDriver {
 
   /** A CP makes room of every kind; so does a message that ends. Where space is short a CP is run
    *  even with nothing dirty: what was freed lately rests until then. 'idle': nothing is under way
-   *  that could give any. Whoever is not next waits for those before it: the next one, woken in the
-   *  same moment, may only not have run yet. */
+   *  that could give any. Whoever is not next waits for the one that is, which was woken in the same
+   *  moment and may only not have run yet. */
   #roomMayCome(isShort: boolean, isNext: boolean): Io<'waited' | 'idle' | 'sync'> {
     const core = this.#core;
     return {
       start: () => {
-        // Those who were promised room need nobody to come to their end.
-        if (isShort && core.reservations.blocks > 0) {
-          return this.#untilReleased().then(() => 'waited' as const);
-        }
+        // Who is before it, or was promised room, needs nobody to come to its end; and most of what is
+        // promised comes back. No CP for that, only for what is dirty.
+        const isOthers = core.reservations.blocks > 0 && (isShort || !this.#isCpDue());
+        if (!isNext || isOthers) return this.#untilReleased().then(() => 'waited' as const);
         const task = core.requestCp(isShort);
         if (task?.isSettled === true) return 'waited';
-        if (isNext && task === undefined && !this.#isAnybodyBusy()) return 'idle';
+        if (task === undefined && !this.#isAnybodyBusy()) return 'idle';
         return this.#untilReleased().then(() => 'waited' as const);
       },
       startSync: () => {
@@ -428,6 +428,11 @@ export class MessageDriver {
         return 'sync';
       },
     };
+  }
+
+  #isCpDue(): boolean {
+    const core = this.#core;
+    return core.dirtyLoad > core.dirtyMax * CP_TRIGGER || core.log?.wantsCp === true;
   }
 
   #isAnybodyBusy(): boolean {

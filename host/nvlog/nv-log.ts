@@ -16,8 +16,8 @@
 // first half is recycled. What has gathered and was not flushed when halves are switched goes to
 // the new half with what follows. That is right: before the new root is durable, the old one is
 // replayed onto from both halves without a gap; afterwards those records are below its
-// logSequence and skipped. Whoever waits for them is answered by the flush or by rootCommitted,
-// whichever is first.
+// logSequence and skipped, or dropped if they are still unflushed then. Whoever waits for them is
+// answered by the flush or by rootCommitted, whichever is first.
 //
 // Invariants:
 // - Flushes are begun one after the other; sequence numbers in the area ascend without a gap. No
@@ -237,6 +237,11 @@ export class NvLog {
       // A CP that could not switch halves, as the other one had a write under way, recycles its
       // own.
       if (!half.isFree && half.inFlight === 0 && half.usedBytes > 0) this.#refill(half);
+    }
+    // What has gathered and is in the root needs no flush, and so none would ever make room for more.
+    const { recordCount, inFlight, lastSequence } = this.#gathering;
+    if (recordCount > 0 && inFlight === 0 && lastSequence <= root.logSequence) {
+      this.#gathering.clear();
     }
     this.#becameDurable(root.logSequence);
   }

@@ -315,6 +315,22 @@ test('relaxed: nothing is written until asked for, or until the buffer is full',
   assert.is(log.durableSequence, log.lastSequence);
 });
 
+test('relaxed: a root that contains all that has gathered makes room, without a flush', async () => {
+  for (const isSync of [false, true]) {
+    const { log } = create(1, SIZE, memory);
+    append(log, 6000);
+    append(log, 6000);
+    log.rootCommitted(logRootOf(2, log.lastSequence));
+    const room = log.waitForRoom(6000);
+    if (isSync) room.startSync();
+    else await start(room);
+    assert.is(log.stats.flushCount, 0);
+    append(log, 6000);
+    await start(log.flush());
+    assert.is(log.durableSequence, log.lastSequence);
+  }
+});
+
 test('a full half: callers wait for the root, and go on in order', async () => {
   const { log, nvrams } = create(1, SIZE, memory);
   let cp = 1;
