@@ -42,15 +42,20 @@ function cleanGroup(volumeSize: string): OwnGroup {
   };
 }
 
-/** Fills most of a log half with small files, in one turn; then the machine stops. */
+/** Small files in one turn, in which the consistency point that they cause cannot end; until its log
+ *  half and most of the other are full. Then the machine stops. */
 function fillLog(volume: Volume): number {
   const blocks = new Stamped(1);
-  const bytesMax = 0.9 * (LOG_BYTES / 2);
+  const before = volume.stats().consistencyPointCount;
+  const cps = () => volume.stats().consistencyPointCount - before;
   let count = 0;
-  for (let bytes = 0; bytes < bytesMax; bytes += 4096 + 200) {
+  let atHalf = 0;
+  while (atHalf === 0 || count < 2 * atHalf) {
     volume.fs.writeFileSync(`/small-${count}`, blocks.get(0, count));
     count++;
+    if (atHalf === 0 && cps() > 0) atHalf = count;
   }
+  if (cps() > 1) throw new Error('the log has no room for what should be replayed');
   return count;
 }
 
