@@ -42,8 +42,8 @@ function cleanGroup(volumeSize: string): OwnGroup {
   };
 }
 
-/** Small files in one turn, in which the consistency point that they cause cannot end; until its log
- *  half and most of the other are full. Then the machine stops. */
+/** Small files in one turn, in which the consistency point that they cause cannot end; until its
+ *  log half and most of the other are full. Then the machine stops. */
 function fillLog(volume: Volume): number {
   const blocks = new Stamped(1);
   const before = volume.stats().consistencyPointCount;

@@ -1,6 +1,6 @@
 // Snapshots: taking one when nothing is dirty and when 64 MiB are; with one and with a thousand
-// there; of a volume of 1 GiB and of 1 TiB; rolling back; deleting. The bound is a flush of the same
-// disk, or the writing of what is dirty.
+// there; of a volume of 1 GiB and of 1 TiB; rolling back; deleting. The bound is a flush of the
+// same disk, or the writing of what is dirty.
 //
 //   node dist/bench/snapshot.js [--smoke] [--files N]
 

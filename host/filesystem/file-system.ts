@@ -61,9 +61,9 @@ import { MessageDriver } from './message-driver.ts';
 import { S_IFDIR, S_IFREG } from './operations.ts';
 import type { FileRequest, SnapshotChangeRequest, SnapshotRequest } from './requests.ts';
 import { changeDirectory } from './scope.ts';
+import { DeleteSlice, finishDeletion, isDeletionComplete } from './snapshot-deletion.ts';
 import { applySnapshotRequest } from './snapshot-operations.ts';
 import { SnapshotTable } from './snapshot-table.ts';
-import { DeleteSlice, finishDeletion, isDeletionComplete } from './snapshot-deletion.ts';
 import type { SnapshotAction } from './snapshots.ts';
 import { AREAS_PER_BLOCK_SHIFT, VolumeMaps } from './volume-maps.ts';
 import { Zombies } from './zombies.ts';
@@ -472,8 +472,8 @@ export class FileSystem {
     }
   }
 
-  /** What a CP with something to do must wait for: one that is planned already may have loaded what it
-   *  needs, and so does not take the action in. */
+  /** What a CP with something to do must wait for: one that is planned already may have loaded what
+   *  it needs, and so does not take the action in. */
   get planning(): Task<void> | undefined {
     if (this.#isRollingBack) return this.core.barrier;
     return this.#cp === undefined || this.#cp.isFrozen ? undefined : this.#cp.task;

@@ -407,14 +407,14 @@ export class MessageDriver {
 
   /** A CP makes room of every kind; so does a message that ends. Where space is short a CP is run
    *  even with nothing dirty: what was freed lately rests until then. 'idle': nothing is under way
-   *  that could give any. Whoever is not next waits for the one that is, which was woken in the same
-   *  moment and may only not have run yet. */
+   *  that could give any. Whoever is not next waits for the one that is, which was woken in the
+   *  same moment and may only not have run yet. */
   #roomMayCome(isShort: boolean, isNext: boolean): Io<'waited' | 'idle' | 'sync'> {
     const core = this.#core;
     return {
       start: () => {
-        // Who is before it, or was promised room, needs nobody to come to its end; and most of what is
-        // promised comes back. No CP for that, only for what is dirty.
+        // Who is before it, or was promised room, needs nobody to come to its end; and most of what
+        // is promised comes back. No CP for that, only for what is dirty.
         const isOthers = core.reservations.blocks > 0 && (isShort || !this.#isCpDue());
         if (!isNext || isOthers) return this.#untilReleased().then(() => 'waited' as const);
         const task = core.requestCp(isShort);

@@ -7,9 +7,9 @@
 //   stage 2, cursor = planeEnd + n   frees these: first the n-th block of the plane, for all n, at last
 //                                    the indirect blocks and the image root
 //
-// D's plane is read until stage 1 is over, and its tree until the end, after a crash too. So its blocks
-// ("the tree") stay held through stage 1, and what the active file system frees of them goes to the
-// summary map, whoever else has it.
+// D's plane is read until stage 1 is over, and its tree until the end, after a crash too. So its
+// blocks ("the tree") stay held through stage 1, and what the active file system frees of them goes
+// to the summary map, whoever else has it.
 
 import {
   BITS_PER_BLOCK,
@@ -81,8 +81,8 @@ export function loadPlaneTree(core: Core, access: Access, entry: SnapshotEntry):
   return core.deletionTree;
 }
 
-/** The tree's bits in a map block, while a deletion is under way: they are held, whatever the planes of
- *  the neighbours say. Loaded by the CP's plan. */
+/** The tree's bits in a map block, while a deletion is under way: they are held, whatever the
+ *  planes of the neighbours say. Loaded by the CP's plan. */
 export function heldByDeletion(core: Core, mapIndex: number): Uint32Array | undefined {
   if (core.state.deleting === 0) return undefined;
   const tree = core.deletionTree;
@@ -133,8 +133,8 @@ export class DeleteSlice implements SnapshotAction {
     for (const [index, block] of this.#candidates) if (block !== undefined) touched.add(index);
   }
 
-  /** The snapshot's plane without its tree and its keepers' planes for one map block, undefined where
-   *  nothing is left. */
+  /** The snapshot's plane without its tree and its keepers' planes for one map block, undefined
+   *  where nothing is left. */
   #candidate(access: Access, index: number, tree: PlaneTree): Block | undefined {
     const { snapshots, cache, kernels, arena } = this.#core;
     const own = snapshots.plane(this.#entry.id).find(access, 0, index);
@@ -256,8 +256,8 @@ export function isDeletionComplete(core: Core): boolean {
   return core.state.deleting !== 0 && core.state.deleteCursor >= deletionEndOf(core);
 }
 
-/** The entry goes, and its children become its parent's. In memory; the next CP writes it. Until then
- *  disk and memory mean the same, for all is below the cursor. */
+/** The entry goes, and its children become its parent's. In memory; the next CP writes it. Until
+ *  then disk and memory mean the same, for all is below the cursor. */
 export function finishDeletion(core: Core): void {
   const { state, snapshots } = core;
   const entry = snapshots.get(state.deleting);

@@ -149,8 +149,8 @@ export class SnapshotOperations {
   }
 }
 
-/** Nothing was modified since the last CP, that one is durable, and no other has looked at the snapshots
- *  that it shields from. */
+/** Nothing was modified since the last CP, that one is durable, and no other has looked at the
+ *  snapshots that it shields from. */
 function isClean(core: Core): boolean {
   return (
     core.log !== undefined &&

@@ -238,7 +238,8 @@ export class NvLog {
       // own.
       if (!half.isFree && half.inFlight === 0 && half.usedBytes > 0) this.#refill(half);
     }
-    // What has gathered and is in the root needs no flush, and so none would ever make room for more.
+    // What has gathered and is in the root needs no flush, and so none would ever make room for
+    // more.
     const { recordCount, inFlight, lastSequence } = this.#gathering;
     if (recordCount > 0 && inFlight === 0 && lastSequence <= root.logSequence) {
       this.#gathering.clear();

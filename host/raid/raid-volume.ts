@@ -214,7 +214,8 @@ export class RaidVolume implements BlockVolume {
     yield* this.#exclusive(() => this.#orStop(this.#writeBlocks(writes, liveness)));
   }
 
-  /** vbns that are free to this mount may hold another writer's data: so this too needs the epoch. */
+  /** vbns that are free to this mount may hold another writer's data: so this too needs the
+   *  epoch. */
   *#writeBlocks(writes: readonly BlockWrite[], liveness: Liveness): Step<void> {
     yield* this.checkEpoch();
     yield* this.#writer.write(writes, liveness);

@@ -20,14 +20,14 @@ export interface ReplayRecord {
 export interface ReplayReport {
   readonly recordCount: number;
   readonly requestCount: number;
-  /** Why the records from `recordCount` on were left out: the first of them needs a block that cannot
-   *  be read. Only where that is not an error. */
+  /** Why the records from `recordCount` on were left out: the first of them needs a block that
+   *  cannot be read. Only where that is not an error. */
   readonly stopped: StorageError | undefined;
 }
 
 /** Applies `records` in order. What cannot be had of the disks is ENTRY_SKIPPED: thrown, or for a
- *  reader (`stops`) the end, so that the state is one that there was. Throws REPLAY_PANIC, naming the
- *  entry, where one cannot be applied to the state before it: then log and root do not belong
+ *  reader (`stops`) the end, so that the state is one that there was. Throws REPLAY_PANIC, naming
+ *  the entry, where one cannot be applied to the state before it: then log and root do not belong
  *  together. Nothing was written in either case. */
 export function* replaySequentially(
   fs: FileSystem,

@@ -1,6 +1,6 @@
 // Volumes to be damaged: built once in memory, by the same calls on the engine and on the model, up
-// to a crash that leaves records in the log; kept as images of their devices, as they are at the end
-// and as they were at some moments before (for what a disk gives that lost a write).
+// to a crash that leaves records in the log; kept as images of their devices, as they are at the
+// end and as they were at some moments before (for what a disk gives that lost a write).
 
 import { SeededPrng } from '../../host/base/prng.ts';
 import { runSync, synchronously, type Task } from '../../host/base/task.ts';
@@ -45,8 +45,8 @@ export interface Base {
   readonly devices: Devices;
   /** The same devices at moments before, the oldest first. */
   readonly moments: readonly Devices[];
-  /** What users must see: the active file system after each record of the log, the whole of it last;
-   *  and the snapshots by name. */
+  /** What users must see: the active file system after each record of the log, the whole of it
+   *  last; and the snapshots by name. */
   readonly states: readonly ModelFileSystem[];
   readonly snapshots: ReadonlyMap<string, ModelFileSystem>;
   /** The active file system at each of the moments. */

@@ -1,5 +1,5 @@
-// Damages: what happens to devices that nobody told of. Drawn from a seed; each says afterwards which
-// places do not hold any more what they held, and which devices are as good as gone.
+// Damages: what happens to devices that nobody told of. Drawn from a seed; each says afterwards
+// which places do not hold any more what they held, and which devices are as good as gone.
 
 import { BLOCK_SIZE, SECTOR_SIZE } from '../../assembly/layout/block.ts';
 import { LABEL_COPIES } from '../../assembly/layout/label.ts';
@@ -112,8 +112,7 @@ export class Damage {
         this.truncated.add(device);
       }
       this.devices[device] = copy;
-    }
-    else {
+    } else {
       this.truncated.add(device);
       this.devices[device] = this.#truncatedOf(old);
     }

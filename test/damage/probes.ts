@@ -38,7 +38,8 @@ export function ask(fs: Operations, probe: Probe): Given {
   try {
     return probe.kind === 'listing' ? list(fs, probe.path) : look(fs, probe.path);
   } catch (error) {
-    if (isFsError(error, 'EIO') || isStorageError(error)) return { error: error.code, cause: error };
+    if (isFsError(error, 'EIO') || isStorageError(error))
+      return { error: error.code, cause: error };
     if (isFsError(error)) return { text: error.code, bytes: NO_BYTES };
     throw error;
   }
@@ -100,7 +101,8 @@ function pathsOf(models: readonly ModelFileSystem[]): Map<string, Probe['kind'][
     const stack = ['/'];
     for (let path = stack.pop(); path !== undefined; path = stack.pop()) {
       paths.set(path, ['entry', 'listing']);
-      for (const { name, kind } of done(() => model.readdir({ path: path as string }, 10_000)).entries) {
+      for (const { name, kind } of done(() => model.readdir({ path: path as string }, 10_000))
+        .entries) {
         const child = `${path === '/' ? '' : path}/${name}`;
         if (kind === 'directory') stack.push(child);
         else if (path !== '/big') paths.set(child, ['entry']);

@@ -1,5 +1,6 @@
-// Damages of volumes with parity and two copies of the log: within the redundancy nothing is lost, and
-// what was repaired stays right; beyond it only what was hit fails, with an error that has a name.
+// Damages of volumes with parity and two copies of the log: within the redundancy nothing is lost,
+// and what was repaired stays right; beyond it only what was hit fails, with an error that has a
+// name.
 
 import { test } from 'uvu';
 import { testVolumes } from './suite.ts';

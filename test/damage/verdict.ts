@@ -1,5 +1,5 @@
-// What a damage may do: computed from the places that it hit and from the blocks that each read needs
-// on a sound volume, before anything is mounted. Whatever happens beyond that is a violation.
+// What a damage may do: computed from the places that it hit and from the blocks that each read
+// needs on a sound volume, before anything is mounted. Whatever happens beyond that is a violation.
 
 import type { Disk } from '../../host/device/device.ts';
 import { type Base, copyOf, letGo, mount, operationsOf } from './base.ts';
@@ -214,8 +214,8 @@ export class Verdict {
     }
     if (!isWarned) return states;
     const stops = this.#isAnyBad(this.#case.mountNeeds.forReading);
-    if (stops || this.isLogGone) return Array.from({ length: last + 1 }, (_, state) => last - state);
+    if (stops || this.isLogGone)
+      return Array.from({ length: last + 1 }, (_, state) => last - state);
     return [...new Set([...states, ...[...this.flushesLost].map((number) => number - 1)])];
   }
 }
-

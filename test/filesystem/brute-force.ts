@@ -159,8 +159,8 @@ class Walker {
     return { blocks, plane, root };
   }
 
-  /** What a snapshot that is being deleted still holds (snapshot-deletion.ts): its plane from the cursor
-   *  on, and the plane's own blocks but for those that stage 2 is done with. */
+  /** What a snapshot that is being deleted still holds (snapshot-deletion.ts): its plane from the
+   *  cursor on, and the plane's own blocks but for those that stage 2 is done with. */
   #doomed(entry: SnapshotEntry, cursor: number): Pick<Walked, 'blocks'> {
     const blocks: Found = new Map();
     const planeBlocks = Math.ceil(this.#volume.vbnLimit / BITS_PER_BLOCK);

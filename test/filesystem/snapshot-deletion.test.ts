@@ -1,6 +1,7 @@
-// A snapshot that spans many map blocks is deleted over several CPs, with changes and remounts in between:
-// its plane must stay readable until the deletion is over, and every block must be accounted for. It was
-// not: the plane's own blocks were freed, and used again, while later slices still read them.
+// A snapshot that spans many map blocks is deleted over several CPs, with changes and remounts in
+// between: its plane must stay readable until the deletion is over, and every block must be
+// accounted for. It was not: the plane's own blocks were freed, and used again, while later slices
+// still read them.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';

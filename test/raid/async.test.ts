@@ -271,8 +271,8 @@ test('two writes to a live stripe at once; one overtaken in the journal', async 
     await turns();
   }
   for (const task of tasks) await task.promise();
-  // The label and old blocks are read; the entry is on its way to the journal: then a sync call takes
-  // over.
+  // The label and old blocks are read; the entry is on its way to the journal: then a sync call
+  // takes over.
   const late = world.prepare([2054]);
   const task = Task.start(volume.write(late.writes, world.liveness));
   for (const _ of ['label', 'old blocks']) {
