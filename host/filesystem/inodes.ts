@@ -13,6 +13,7 @@
 import { BITS_PER_BLOCK, BITS_PER_BLOCK_SHIFT } from '../../assembly/layout/block.ts';
 import {
   IMAGE_ROOT_INODE_LIMIT_OFFSET,
+  IMAGE_ROOT_CP_OFFSET,
   IMAGE_ROOT_INODES_USED_OFFSET,
   IMAGE_ROOT_ZOMBIE_BLOCKS_OFFSET,
   IMAGE_ROOT_ZOMBIE_HEAD_OFFSET,
@@ -30,6 +31,7 @@ import {
   INODE_MODE_OFFSET,
   INODE_MTIME_OFFSET,
   INODE_NEXT_OFFSET,
+  INODES_PER_BLOCK,
   INODE_PARENT_OFFSET,
   INODE_POINTERS,
   INODE_UID_OFFSET,
@@ -176,7 +178,9 @@ export class Inodes {
   /** LOAD: the generation that a new inode of this number gets. */
   nextGeneration(access: Access, ino: Ino): number {
     const block = this.image.inodeFile.find(access, 0, Math.floor(ino / 16));
-    if (block === undefined) return 1;
+    // Its block was freed with the last inode in it, and the generations with that; nobody has a handle
+    // from then, but none should look the same.
+    if (block === undefined) return (this.#rootField(IMAGE_ROOT_CP_OFFSET) + 1) % 2 ** 31;
     return (inodeGeneration(this.#view, block.address + (ino % 16) * 256) + 1) >>> 0;
   }
 
@@ -251,6 +255,16 @@ export class Inodes {
     this.#setBit(node.ino, false);
     this.#setRootField(IMAGE_ROOT_INODES_USED_OFFSET, this.usedCount - 1);
     if (this.image.nodes.get(node.ino) === node) this.image.nodes.delete(node.ino);
+    this.#freeEmptyBlock(node.ino);
+  }
+
+  /** MODIFY: an inode block without inodes becomes a hole again. */
+  #freeEmptyBlock(ino: Ino): void {
+    const first = ino - (ino % INODES_PER_BLOCK);
+    for (let other = first; other < first + INODES_PER_BLOCK; other++) {
+      if (inodeMode(this.#view, this.image.changeInode(other)) !== 0) return;
+    }
+    this.image.inodeFile.cut(0, first / INODES_PER_BLOCK);
   }
 
   #setBit(ino: Ino, isUsed: boolean): void {
