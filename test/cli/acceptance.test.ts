@@ -1,7 +1,8 @@
 // 20,000 files with everything that file trees can hold go into a real six-disk volume and out of
 // it again, and are equal: whole, in a snapshot, after a disk is lost. It is the promise of `put`
-// and `get`, at a size at which directories split, trees get deeper and many consistency points
-// pass. @timeout 10m
+// and `get`, at a size at which directories split and many consistency points pass.
+//
+// @timeout 10m
 
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
