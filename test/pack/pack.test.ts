@@ -1,7 +1,9 @@
 // The package as a user gets it: packed, installed into an empty folder, it runs the README's first
 // program and `wafer --help` on Node and Deno, and its portable core in a bare context and in
 // workerd. What works in the checkout and not in the archive (a file left out, a wrong export) is
-// lost on all. @timeout 15m
+// lost on all.
+//
+// @timeout 15m
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
