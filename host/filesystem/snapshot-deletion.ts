@@ -2,10 +2,10 @@
 //
 // The cursor in the volume state says how far it is, and moves in the same CP as the bits:
 //
-//   stage 1, cursor = a vbn          frees D - (parent, children, siblings, active), map block by map
-//                                    block; but not the blocks that D's plane itself consists of
-//   stage 2, cursor = planeEnd + n   frees these: first the n-th block of the plane, for all n, at last
-//                                    the indirect blocks and the image root
+//   stage 1, cursor = a vbn          frees D - (parent, children, siblings, active), a map block
+//                                    at a time; but not the blocks that D's plane consists of
+//   stage 2, cursor = planeEnd + n   frees these: first the n-th block of the plane, for all n, at
+//                                    last the indirect blocks and the image root
 //
 // D's plane is read until stage 1 is over, and its tree until the end, after a crash too. So its
 // blocks ("the tree") stay held through stage 1, and what the active file system frees of them goes

@@ -63,7 +63,7 @@ function unreadable(sequence: number, kinds: string, cause: Error): StorageError
   const message = `log entry ${sequence} (${kinds}) needs a block that cannot be read`;
   return new StorageError('ENTRY_SKIPPED', message, {
     detail: { sequence, kinds },
-    hint: 'open with readOnly: true: what the disks hold, and the log before this entry, can be read',
+    hint: 'open with readOnly: true: all up to this entry of the log can be read',
     cause: cause.cause,
   });
 }

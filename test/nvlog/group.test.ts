@@ -315,7 +315,7 @@ test('relaxed: nothing is written until asked for, or until the buffer is full',
   assert.is(log.durableSequence, log.lastSequence);
 });
 
-test('relaxed: a root that contains all that has gathered makes room, without a flush', async () => {
+test('relaxed: a root that has all that has gathered makes room, without a flush', async () => {
   for (const isSync of [false, true]) {
     const { log } = create(1, SIZE, memory);
     append(log, 6000);
