@@ -29,7 +29,9 @@ const inputs = [
   'assembly/build.mjs',
   'asconfig.json',
   ENTRY,
-  ...readdirSync(join(root, 'assembly/kernels')).sort().map((file) => `assembly/kernels/${file}`),
+  ...readdirSync(join(root, 'assembly/kernels'))
+    .sort()
+    .map((file) => `assembly/kernels/${file}`),
   ...layouts.map((file) => `assembly/layout/${file}`),
 ];
 
@@ -146,8 +148,10 @@ function inputsHash() {
 
 function isUpToDate(stamp) {
   const outputs = [EMBEDDED_FILE, ...TARGETS.map((target) => `build/${target}.wasm`)];
-  return readOrNull(join(root, STAMP_FILE)) === stamp
-    && outputs.every((file) => readOrNull(join(root, file)) !== null);
+  return (
+    readOrNull(join(root, STAMP_FILE)) === stamp &&
+    outputs.every((file) => readOrNull(join(root, file)) !== null)
+  );
 }
 
 function readOrNull(path) {
