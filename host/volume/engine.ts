@@ -53,6 +53,8 @@ export interface Engine {
   readonly nvrams: readonly (Nvram | undefined)[];
   readonly fs: FileSystem;
   readonly replayedRecordCount: number;
+  /** A reader's may not be: it leaves out what it cannot read, with a warning. */
+  readonly isComplete: boolean;
   readonly warnings: readonly string[];
 }
 
@@ -83,8 +85,17 @@ export function* formatEngine(
   yield* NvLog.format(nvrams, memory, { volumeUuid: uuidBytes(volume.uuid) });
   const scratch = arena.reserve(FILE_SYSTEM_SCRATCH_SIZE);
   yield* FileSystem.format({ volume, arena, kernels, env, frames: arena.seal(), scratch });
-  // A window into a disk was made here, and is in nobody else's hands.
+  yield* closeWindows(devices, nvrams);
+}
+
+/** Windows into a disk were made here, and are in nobody else's hands; the others are the caller's. */
+function* closeWindows(devices: Devices, nvrams: Engine['nvrams']): Step<void> {
   if (devices.nvram === undefined) yield* closeDevices(nvrams);
+}
+
+/** Lets go of a reader's mount: its devices stay open. */
+export function dropEngine(engine: Engine, devices: Devices): Step<void> {
+  return closeWindows(devices, engine.nvrams);
 }
 
 /** Mounts. The devices are the caller's to close if this fails. */
@@ -122,7 +133,7 @@ export function* openEngine(options: EngineOptions): Step<Engine> {
     const parts = { raid, nvrams, memory, warnings };
     return yield* mountOn(parts, { ...options, env: { ...env, logger } });
   } catch (error) {
-    yield* closeDevices(nvrams);
+    yield* closeWindows(devices, nvrams);
     throw error;
   }
 }
@@ -150,6 +161,7 @@ function* mountOn(parts: MountParts, options: EngineOptions): Step<Engine> {
   const { arena, kernels } = instance;
   const { logger } = env;
   const scratch = arena.reserve(FILE_SYSTEM_SCRATCH_SIZE);
+  const warnedBefore = warnings.length;
   const fs = yield* FileSystem.mount({
     volume: raid,
     arena,
@@ -175,12 +187,16 @@ function* mountOn(parts: MountParts, options: EngineOptions): Step<Engine> {
   if ('error' in found) {
     const { message } = found.error;
     logger.warn(`LOG_DAMAGED: without the log, what only it holds is missing: ${message}`);
-    return { raid, log: undefined, nvrams, fs, replayedRecordCount: 0, warnings };
+    const none = { log: undefined, replayedRecordCount: 0, isComplete: false };
+    return { raid, nvrams, fs, warnings, ...none };
   }
   const { log, scan } = found;
+  const isTreeComplete = warnings.length === warnedBefore;
   warnOfLogCopies(log, raid, options.devices, logger);
+  const warnedOfCopies = warnings.length;
   const replayedRecordCount = yield* replayLog(fs, log, scan, { readOnly, logger });
-  return { raid, log, nvrams, fs, replayedRecordCount, warnings };
+  const isComplete = isTreeComplete && warnings.length === warnedOfCopies;
+  return { raid, log, nvrams, fs, replayedRecordCount, isComplete, warnings };
 }
 
 /** What takes a log away without saying whose it is. */

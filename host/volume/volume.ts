@@ -7,10 +7,11 @@ import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { VOLUME_FORMAT_VERSION } from '../../assembly/layout/volume-root.ts';
 import { StorageError } from '../base/errors.ts';
 import { platformClock, platformPrng, silentLogger } from '../base/platform.ts';
-import { Task } from '../base/task.ts';
+import { type Step, Task } from '../base/task.ts';
 import type { Instant } from '../base/units.ts';
 import { MemoryDisk } from '../device/memory-disk.ts';
 import { MemoryNvram } from '../device/memory-nvram.ts';
+import type { Image } from '../filesystem/image.ts';
 import { ImageOperations } from '../filesystem/image-operations.ts';
 import type { Operations } from '../filesystem/operations.ts';
 import { rollBack } from '../filesystem/rollback.ts';
@@ -22,12 +23,15 @@ import type { VolumeFs } from '../fs/types.ts';
 import { InlinePool } from '../kernels/inline-pool.ts';
 import { createKernels, type KernelInstance } from '../kernels/instantiate.ts';
 import { diskBlocksFor } from '../raid/format.ts';
+import { Hasher } from '../raid/hasher.ts';
 import {
   closeDevices,
   closeEngine,
   type Devices,
+  dropEngine,
   type Engine,
   type EngineEnv,
+  type EngineOptions,
   formatEngine,
   openEngine,
 } from './engine.ts';
@@ -40,6 +44,7 @@ import {
   checkOpen,
   type OpenOptions,
 } from './options.ts';
+import { Reader, ReaderOperations } from './reader.ts';
 import { SnapshotPaths } from './snapshot-paths.ts';
 
 export interface SnapshotInfo {
@@ -113,7 +118,9 @@ export interface WorkOptions {
 
 /** What a volume stands on; made by `create` and `open`. */
 export interface VolumeParts {
-  readonly engine: Engine;
+  /** A reader's is replaced by a newer mount: see reader.ts. */
+  engine: Engine;
+  readonly reader?: Reader | undefined;
   readonly instance: KernelInstance;
   readonly env: EngineEnv;
   readonly names: readonly string[];
@@ -136,22 +143,22 @@ export class Volume {
   readonly snapshots: VolumeSnapshots;
   readonly disks: VolumeDisks;
   readonly #parts: VolumeParts;
-  readonly #snapshotOperations: SnapshotOperations;
+  #snapshots: { readonly engine: Engine; readonly operations: SnapshotOperations } | undefined;
   readonly #views = new Map<number, VolumeFs>();
   #closing: Promise<void> | undefined;
 
   protected constructor(parts: VolumeParts) {
     this.#parts = parts;
-    const { engine, env } = parts;
-    this.#snapshotOperations = new SnapshotOperations(engine.fs);
-    const active = new ImageOperations(
-      engine.fs,
-      () => engine.fs.core.image,
-      engine.raid.isReadOnly,
-    );
+    const { reader, env } = parts;
+    if (reader !== undefined) {
+      reader.onMounted = (engine) => {
+        parts.engine = engine;
+      };
+    }
+    const active = this.#operationsOf(({ fs }) => () => fs.core.image);
     const paths = new SnapshotPaths(active, (name) => this.#operationsAt(name));
     this.fs = createFs(paths, { prng: env.prng });
-    this.snapshots = new VolumeSnapshots(this.#snapshotOperations);
+    this.snapshots = new VolumeSnapshots(() => this.#snapshotOperations);
     this.disks = new VolumeDisks(parts);
   }
 
@@ -181,9 +188,28 @@ export class Volume {
   }
 
   #operationsAt(name: string): Operations {
-    const operations = this.#snapshotOperations;
-    const { id } = operations.get(name);
-    return new ImageOperations(this.#parts.engine.fs, () => operations.image(id), true);
+    const { id } = this.#snapshotOperations.get(name);
+    const imageOf = () => {
+      const operations = this.#snapshotOperations;
+      return () => operations.image(id);
+    };
+    return this.#operationsOf(imageOf, true);
+  }
+
+  /** Operations on an image of the engine; of a reader's, on that of its newest mount. */
+  #operationsOf(imageOf: (engine: Engine) => () => Image, isReadOnly = false): Operations {
+    const make = (engine: Engine) =>
+      new ImageOperations(engine.fs, imageOf(engine), isReadOnly || engine.raid.isReadOnly);
+    const { reader, engine } = this.#parts;
+    return reader === undefined ? make(engine) : new ReaderOperations(reader, make);
+  }
+
+  get #snapshotOperations(): SnapshotOperations {
+    const { engine } = this.#parts;
+    if (this.#snapshots?.engine !== engine) {
+      this.#snapshots = { engine, operations: new SnapshotOperations(engine.fs) };
+    }
+    return this.#snapshots.operations;
   }
 
   /** The active file system becomes what it was at the snapshot; all snapshots stay. Open handles
@@ -235,7 +261,13 @@ export class Volume {
   /** Walks everything from the roots and names what does not fit. Finds, never mends. */
   async verify(options: WorkOptions = {}): Promise<VerifyReport> {
     await this.sync();
-    return await new Task(verify(this.#parts.engine.fs, options)).result();
+    for (;;) {
+      const { engine, reader } = this.#parts;
+      const report = await new Task(verify(engine.fs, options)).result();
+      if (report.problemCount === 0 || reader === undefined) return report;
+      // A writer beside us may have given away what was walked.
+      if (!(await new Task(reader.leave(engine)).result())) return report;
+    }
   }
 
   /** Commits everything and lets go of the devices. Safe to call twice. */
@@ -262,10 +294,14 @@ export class Volume {
 }
 
 export class VolumeSnapshots {
-  readonly #operations: SnapshotOperations;
+  readonly #now: () => SnapshotOperations;
 
-  constructor(operations: SnapshotOperations) {
-    this.#operations = operations;
+  constructor(now: () => SnapshotOperations) {
+    this.#now = now;
+  }
+
+  get #operations(): SnapshotOperations {
+    return this.#now();
   }
 
   /** Takes a snapshot of everything acknowledged so far. @throws EEXIST, INVALID_ARGUMENT. */
@@ -392,6 +428,9 @@ function stateOf({ engine }: VolumeParts): VolumeStatus['state'] {
 
 // Making parts, here and in host/node.ts.
 
+/** For checksums of roots: two pages of WebAssembly. */
+const SURVEY_ARENA_BYTES = 2 * 65536;
+
 /** What the platform adds to plain devices. */
 export interface PlatformParts {
   readonly env?: Partial<EngineEnv>;
@@ -443,17 +482,43 @@ export async function mountDevices(
   const instance = instanceFor(checked, checked.cacheSizeBytes);
   const env = envFor(checked, platform, instance);
   const { readOnly, degraded, isRelaxed } = checked;
+  const options = { devices, instance, env, readOnly, degraded, isRelaxed };
+  const { names = [], onClosed = () => {} } = platform;
   try {
-    const options = { devices, instance, env, readOnly, degraded, isRelaxed };
-    const engine = await new Task(openEngine(options)).result();
-    const { names = [], onClosed = () => {} } = platform;
-    return { engine, instance, env, names, onClosed };
+    if (!readOnly) {
+      const engine = await new Task(openEngine(options)).result();
+      return { engine, instance, env, names, onClosed };
+    }
+    const reader = await new Task(openReader(checked, options)).result();
+    return { engine: reader.engine, reader, instance, env, names, onClosed };
   } catch (error) {
     const { nvram = [] } = devices;
     await new Task(closeDevices([...devices.disks, nvram].flat())).result();
     await env.pool.close();
     throw error;
   }
+}
+
+/** The first mount has the arena and the pool that were made for it, later ones each their own arena. */
+function openReader(checked: CheckedOpen, options: EngineOptions): Step<Reader> {
+  const { devices } = options;
+  let first: EngineOptions | undefined = options;
+  const { arena, kernels } = instanceFor(checked, SURVEY_ARENA_BYTES);
+  return Reader.open({
+    disks: devices.disks,
+    hash: new Hasher(arena, kernels).hash,
+    mount: () => {
+      const parts = first ?? remountOptions(checked, options);
+      first = undefined;
+      return openEngine(parts);
+    },
+    drop: (engine) => dropEngine(engine, devices),
+  });
+}
+
+function remountOptions(checked: CheckedOpen, options: EngineOptions): EngineOptions {
+  const instance = instanceFor(checked, checked.cacheSizeBytes);
+  return { ...options, instance, env: { ...options.env, pool: new InlinePool(instance.kernels) } };
 }
 
 /** Devices in memory for a volume of `size` usable bytes: on every runtime. */
