@@ -12,8 +12,8 @@
 
 import { BITS_PER_BLOCK, BITS_PER_BLOCK_SHIFT } from '../../assembly/layout/block.ts';
 import {
-  IMAGE_ROOT_INODE_LIMIT_OFFSET,
   IMAGE_ROOT_CP_OFFSET,
+  IMAGE_ROOT_INODE_LIMIT_OFFSET,
   IMAGE_ROOT_INODES_USED_OFFSET,
   IMAGE_ROOT_ZOMBIE_BLOCKS_OFFSET,
   IMAGE_ROOT_ZOMBIE_HEAD_OFFSET,
@@ -31,10 +31,10 @@ import {
   INODE_MODE_OFFSET,
   INODE_MTIME_OFFSET,
   INODE_NEXT_OFFSET,
-  INODES_PER_BLOCK,
   INODE_PARENT_OFFSET,
   INODE_POINTERS,
   INODE_UID_OFFSET,
+  INODES_PER_BLOCK,
 } from '../../assembly/layout/inode.ts';
 import { assert } from '../base/assert.ts';
 import { FsError } from '../base/errors.ts';
@@ -178,8 +178,8 @@ export class Inodes {
   /** LOAD: the generation that a new inode of this number gets. */
   nextGeneration(access: Access, ino: Ino): number {
     const block = this.image.inodeFile.find(access, 0, Math.floor(ino / 16));
-    // Its block was freed with the last inode in it, and the generations with that; nobody has a handle
-    // from then, but none should look the same.
+    // Its block was freed with the last inode in it, and the generations with that; nobody has a
+    // handle from then, but none should look the same.
     if (block === undefined) return (this.#rootField(IMAGE_ROOT_CP_OFFSET) + 1) % 2 ** 31;
     return (inodeGeneration(this.#view, block.address + (ino % 16) * 256) + 1) >>> 0;
   }
