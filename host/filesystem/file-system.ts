@@ -25,6 +25,7 @@ import {
   INO_ROOT,
 } from '../../assembly/layout/image-root.ts';
 import {
+  INODES_PER_BLOCK,
   INODE_LEVEL_OFFSET,
   INODE_LINKS_OFFSET,
   INODE_MODE_OFFSET,
@@ -47,7 +48,7 @@ import type { KernelExports } from '../kernels/exports.ts';
 import { Allocator } from './allocator.ts';
 import { Areas } from './areas.ts';
 import { type Block, BlockCache } from './block-cache.ts';
-import { blockProblem } from './block-check.ts';
+import { blockProblem, specialInodeProblem } from './block-check.ts';
 import { ConsistencyPoint } from './consistency-point.ts';
 import { Core, type CoreEnv, HASH_BATCH, type LogPort } from './core.ts';
 import { initializeDirectory } from './directory.ts';
@@ -70,6 +71,9 @@ import { Zombies } from './zombies.ts';
 
 /** A CP at least this often while there is something dirty. */
 const CP_INTERVAL_MS = 10_000;
+
+/** Numbers in directory entries have 48 bits. */
+const INODE_LIMIT_MAX = 2 ** 48;
 
 /** Bytes of the arena that a file system takes beside its frames. */
 export const FILE_SYSTEM_SCRATCH_SIZE = HASH_BATCH * 12 + VOLUME_FILES_SIZE;
@@ -160,8 +164,35 @@ export class FileSystem {
     const pointer = core.state.imageRoot;
     const root = yield* fs.fetchBlock(pointer);
     fs.#assemble(root, pointer, core.volume.isReadOnly);
+    fs.#checkFiles(root);
     yield* fs.#readTables();
+    if (core.snapshots.damage === undefined) core.snapshots.checkTree(core.state);
     return fs;
+  }
+
+  /** The files that the engine itself uses have the shapes that it relies on. */
+  #checkFiles(root: Block): void {
+    const { arena, volume, maps, volumeFiles } = this.core;
+    const { view } = arena;
+    const inodeLimit = getU64(view, root.address + IMAGE_ROOT_INODE_LIMIT_OFFSET);
+    const planeBlocks = Math.ceil(volume.vbnLimit / BITS_PER_BLOCK);
+    const areaBlocks = ((maps.areas.count - 1) >>> AREAS_PER_BLOCK_SHIFT) + 1;
+    const files = volumeFiles - VOLUME_FILES_FIRST_OFFSET;
+    const wanted: readonly (readonly [name: string, at: number, blocks: number])[] = [
+      ['inode file', root.address + IMAGE_ROOT_INODE_FILE_OFFSET, inodeLimit / INODES_PER_BLOCK],
+      ['inode map', root.address + IMAGE_ROOT_INODE_MAP_OFFSET, inodeLimit / BITS_PER_BLOCK],
+      ['active map', root.address + IMAGE_ROOT_ACTIVE_MAP_OFFSET, planeBlocks],
+      ['summary map', files + VOLUME_FILE_OFFSETS.summaryMap, planeBlocks],
+      ['area table', files + VOLUME_FILE_OFFSETS.areaTable, areaBlocks],
+      ['snapshot table', files + VOLUME_FILE_OFFSETS.snapshotTable, 1],
+    ];
+    for (const [name, at, blocks] of wanted) {
+      const problem =
+        inodeLimit > INODE_LIMIT_MAX
+          ? `inodes up to ${inodeLimit}`
+          : specialInodeProblem(view, at, Math.ceil(blocks), volume.vbnLimit);
+      if (problem !== undefined) throw new StorageError('BAD_MAGIC', `${name}: ${problem}`);
+    }
   }
 
   /** One block by its pointer, clean in the cache. */
@@ -458,6 +489,21 @@ export class FileSystem {
     } finally {
       this.#isRollingBack = false;
     }
+  }
+
+  /** The log failed (ENGINE 21). A CP makes durable what waits for it, and answers those who wait; from
+   *  then on the volume is read-only, for nothing could be acknowledged any more. */
+  stopWriting(): void {
+    const { core } = this;
+    const end = () => {
+      if (core.isReadOnly) return;
+      core.isReadOnly = true;
+      core.env.logger.warn('the log failed: the volume is read-only from now on');
+      this.driver.wake();
+    };
+    const task = this.requestCp(true);
+    if (task === undefined) end();
+    else task.onSettled(end);
   }
 
   /** The CP of a rollback: nothing is dirty but the maps. Only while messages are held off. */

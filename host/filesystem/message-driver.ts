@@ -380,6 +380,7 @@ export class MessageDriver {
     const patience = new Patience();
     for (;;) {
       core.refuseIfUnusable();
+      if (core.isReadOnly) throw new FsError('EROFS');
       const isNext = demand.isRelease === true || this.#queue[0] === ticket;
       if (isNext && this.#reserve(demand)) return;
       const available = core.blocksAvailable(reserveOf(demand));

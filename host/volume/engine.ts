@@ -181,7 +181,7 @@ function* mountOn(parts: MountParts, options: EngineOptions): Step<Engine> {
       fs.requestCp(true);
     },
     // Whoever waits is answered by the CP; the volume fails if that fails too (ENGINE 21).
-    onFailed: () => fs.requestCp(true),
+    onFailed: () => fs.stopWriting(),
   });
   const found = yield* openLog(open, fs.core.state, readOnly);
   if ('error' in found) {
