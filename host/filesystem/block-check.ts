@@ -28,6 +28,7 @@ import type { Address, Vbn } from '../base/units.ts';
 import { inodeLevel, inodeProblem } from '../format/inode.ts';
 import { getPointerVbn, type Pointer } from '../format/pointer.ts';
 import type { Arena } from '../kernels/arena.ts';
+import { heightFor } from './file-node.ts';
 
 /** Checks a block by the kind that its pointer states. */
 export function blockProblem(
@@ -41,6 +42,19 @@ export function blockProblem(
   return new StorageError('BAD_MAGIC', `block ${pointer.vbn}: ${problem}`, {
     detail: { vbn: pointer.vbn, kind: pointer.kind },
   });
+}
+
+/** What is wrong with the inode of a file that the engine itself uses: whatever it holds, its tree must
+ *  reach so many blocks, or a change would find no place in it. */
+export function specialInodeProblem(
+  view: DataView,
+  at: Address,
+  blocks: number,
+  vbnLimit: Vbn,
+): string | undefined {
+  const level = inodeLevel(view, at);
+  if (level < heightFor(blocks - 1)) return `a tree of level ${level} for ${blocks} blocks`;
+  return inodesProblem(view, at, INODE_SIZE, vbnLimit);
 }
 
 function describe(

@@ -13,6 +13,7 @@ import { type Step, wait } from '../base/task.ts';
 import type { SnapshotEntry } from '../format/snapshot.ts';
 import { getU64 } from '../format/words.ts';
 import type { Core } from './core.ts';
+import { SNAPSHOTS_MAX } from './snapshot-table.ts';
 import type { FileSystem } from './file-system.ts';
 import { Image } from './image.ts';
 import type { Demand, Message } from './message-driver.ts';
@@ -68,6 +69,9 @@ export class SnapshotOperations {
     if (core.isReadOnly) throw new FsError('EROFS', { syscall: 'snapshot', path: name });
     if (core.snapshots.byName(name) !== undefined) {
       throw new FsError('EEXIST', { syscall: 'snapshot', path: name });
+    }
+    if (core.snapshots.freeSlot() >= SNAPSHOTS_MAX) {
+      throw new FsError('ENOSPC', { syscall: 'snapshot', path: name });
     }
     if (isClean(core)) {
       const taken = yield* this.#fs.driver.step(new TakeSnapshot(core, name));

@@ -10,7 +10,7 @@ import { BITS_PER_BLOCK, BLOCK_SIZE, KIND_MAP } from '../../assembly/layout/bloc
 import { IMAGE_ROOT_ACTIVE_MAP_OFFSET } from '../../assembly/layout/image-root.ts';
 import { SNAPSHOT_ENTRY_SIZE, SNAPSHOTS_PER_BLOCK } from '../../assembly/layout/snapshot.ts';
 import { assert } from '../base/assert.ts';
-import { FsError } from '../base/errors.ts';
+import { FsError, StorageError } from '../base/errors.ts';
 import type { Vbn } from '../base/units.ts';
 import { setInodeSizeBytes } from '../format/inode.ts';
 import { decodeSnapshot, encodeSnapshot, type SnapshotEntry } from '../format/snapshot.ts';
@@ -18,6 +18,9 @@ import type { VolumeState } from '../format/volume-state.ts';
 import type { Arena } from '../kernels/arena.ts';
 import type { BlockCache } from './block-cache.ts';
 import { type Access, FileNode } from './file-node.ts';
+
+/** Entries in a table: a bound for what a medium can make us read. */
+export const SNAPSHOTS_MAX = 65536;
 
 export class SnapshotTable {
   readonly file: FileNode;
@@ -78,18 +81,40 @@ export class SnapshotTable {
     return this.#changedSlots.size > 0;
   }
 
-  /** LOAD, at mount: reads the whole table. */
+  /** LOAD, at mount: reads the whole table. @throws BAD_MAGIC. */
   readAll(access: Access, sizeBytes: number): void {
     const { u8 } = this.#arena;
+    if (sizeBytes > SNAPSHOTS_MAX * SNAPSHOT_ENTRY_SIZE) {
+      throw new StorageError('BAD_MAGIC', `a snapshot table of ${sizeBytes} bytes`);
+    }
     for (let index = 0; index * BLOCK_SIZE < sizeBytes; index++) this.file.find(access, 0, index);
+    this.#byId.clear();
+    this.#byName.clear();
     for (let slot = 0; slot * SNAPSHOT_ENTRY_SIZE < sizeBytes; slot++) {
       const block = this.file.find(access, 0, Math.floor(slot / SNAPSHOTS_PER_BLOCK));
       if (block === undefined) continue;
       const at = block.address + (slot % SNAPSHOTS_PER_BLOCK) * SNAPSHOT_ENTRY_SIZE;
       const entry = decodeSnapshot(u8.slice(at, at + SNAPSHOT_ENTRY_SIZE));
       this.#slots[slot] = entry;
-      if (entry !== undefined) this.#index(entry, slot);
+      if (entry === undefined) continue;
+      const isTwin = !entry.isDeleted && this.#byName.has(entry.name);
+      if (isTwin || this.#byId.has(entry.id) || entry.id === 0) {
+        throw new StorageError('BAD_MAGIC', `the snapshot table has '${entry.name}' twice`);
+      }
+      this.#index(entry, slot);
     }
+  }
+
+  /** After `readAll`: whether the tree is one. Neighbours are looked up by id without asking again.
+   *  @throws BAD_MAGIC. */
+  checkTree(state: VolumeState): void {
+    const check = (id: number, what: string) => {
+      if (id === 0 || this.#byId.has(id)) return;
+      throw new StorageError('BAD_MAGIC', `${what}, snapshot ${id}, is not in the snapshot table`);
+    };
+    check(state.parent, 'the parent of the active file system');
+    check(state.deleting, 'the snapshot being deleted');
+    for (const { entry } of this.#byId.values()) check(entry.parent, `the parent of '${entry.name}'`);
   }
 
   #index(entry: SnapshotEntry, slot: number): void {

@@ -249,6 +249,8 @@ function getRange(view: DataView, index: number): Range {
 /** What the engine relies on when it uses the two tables. */
 function checkRoot(root: VolumeRoot): void {
   const name = VOLUME_ROOT_ENVELOPE.name;
+  // Each group has a member; more of them would only take memory.
+  if (root.groupCount > root.members.length) throw damaged(name, `${root.groupCount} groups`);
   const isInRange = [root.epoch, root.number, root.journalSequence].every(Number.isFinite);
   if (!isInRange) throw damaged(name, 'a number is out of range');
   const places = new Map<number, Member>();

@@ -83,11 +83,15 @@ export function decodeVolumeState(bytes: Uint8Array): VolumeState {
   if (version > VOLUME_STATE_VERSION) {
     throw new StorageError('VERSION_TOO_NEW', `the volume state has version ${version}`);
   }
+  const size = view.getUint32(VOLUME_STATE_SIZE_OFFSET, true);
+  if (version === 0 || size !== VOLUME_STATE_SIZE) {
+    throw new StorageError('BAD_MAGIC', `a volume state of version ${version}, ${size} bytes`);
+  }
   const images = view.getUint32(VOLUME_STATE_IMAGE_COUNT_OFFSET, true);
   if (images !== 1) {
     throw new StorageError('UNSUPPORTED_FEATURE', `the volume has ${images} images, not one`);
   }
-  return {
+  const state = {
     cp: getU64(view, VOLUME_STATE_CP_OFFSET),
     logSequence: getU64(view, VOLUME_STATE_LOG_SEQUENCE_OFFSET),
     timelineLow: view.getUint32(VOLUME_STATE_TIMELINE_OFFSET, true),
@@ -106,7 +110,19 @@ export function decodeVolumeState(bytes: Uint8Array): VolumeState {
     rollbacks: getU64(view, VOLUME_STATE_ROLLBACKS_OFFSET),
     imageRoot: getPointer(view, VOLUME_STATE_IMAGES_OFFSET + IMAGE_ENTRY_POINTER_OFFSET),
   };
+  const { time, imageRoot: _, ...numbers } = state;
+  const isSound =
+    Object.values(numbers).every(Number.isFinite) &&
+    state.logSequence < LOG_SEQUENCE_LIMIT &&
+    state.logHalf <= 1 &&
+    Number.isSafeInteger(time.seconds) &&
+    time.nanoseconds < 1e9;
+  if (isSound) return state;
+  throw new StorageError('BAD_MAGIC', 'the volume state has a number that is out of range');
 }
+
+/** Sequence numbers of the log stay below this. */
+const LOG_SEQUENCE_LIMIT = 2 ** 52;
 
 /** Writes a state; `volumeFiles` are the VOLUME_FILES_SIZE bytes of the volume files' inodes. */
 export function encodeVolumeState(state: VolumeState, volumeFiles: Uint8Array): Uint8Array {

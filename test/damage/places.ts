@@ -7,8 +7,8 @@ import {
   POINTER_SIZE,
   POINTERS_PER_BLOCK,
 } from '../../assembly/layout/block.ts';
-import { IMAGE_ROOT_ACTIVE_MAP_OFFSET } from '../../assembly/layout/image-root.ts';
 import {
+  IMAGE_ROOT_ACTIVE_MAP_OFFSET,
   IMAGE_ROOT_INODE_FILE_OFFSET,
   IMAGE_ROOT_INODE_MAP_OFFSET,
 } from '../../assembly/layout/image-root.ts';
@@ -20,8 +20,9 @@ import {
 } from '../../assembly/layout/inode.ts';
 import { LABEL_COPIES, ROOT_COPIES } from '../../assembly/layout/label.ts';
 import { FLUSH_MAGIC, FLUSH_SEQUENCE_OFFSET, LOG_HALVES_OFFSET } from '../../assembly/layout/log.ts';
-import { SNAPSHOT_ENTRY_SIZE } from '../../assembly/layout/snapshot.ts';
+import { SNAPSHOT_ENTRY_SIZE, SNAPSHOT_IMAGE_ROOT_OFFSET } from '../../assembly/layout/snapshot.ts';
 import { VOLUME_ROOT_BLOCKS } from '../../assembly/layout/volume-root.ts';
+import { VOLUME_STATE_IMAGES_OFFSET } from '../../assembly/layout/volume-state.ts';
 import { isZeroBytes } from '../../host/base/bytes.ts';
 import type { MemoryDisk } from '../../host/device/memory-disk.ts';
 import type { MemoryNvram } from '../../host/device/memory-nvram.ts';
@@ -66,6 +67,13 @@ export const REGIONS = [
 ] as const;
 export type Region = (typeof REGIONS)[number];
 
+/** Where the pointer to a block stands. */
+export interface Link {
+  /** vbn of the block that it is in; 0: the volume state. */
+  readonly parent: number;
+  readonly offset: number;
+}
+
 export interface Layout {
   readonly places: ReadonlyMap<Region, readonly Place[]>;
   readonly diskCount: number;
@@ -74,10 +82,13 @@ export interface Layout {
   readonly geometry: Geometry;
   /** Of the active file system. */
   readonly imageRoot: Place;
+  readonly imageRootVbn: number;
   /** Slots of the newest root on each disk. */
   readonly newestRoot: readonly number[];
   /** The flushes to be replayed, in order: the blocks that each takes, on every copy. */
   readonly flushes: readonly (readonly number[])[];
+  /** By vbn: the first way that leads to a block. */
+  readonly links: ReadonlyMap<number, Link>;
   /** By key of its place: what a block belongs to. */
   readonly regionOf: ReadonlyMap<number, Region>;
 }
@@ -93,10 +104,17 @@ export function layoutOf(base: Base): Layout {
   return new Walker(base).run();
 }
 
+/** A block, or the volume state, that holds inodes or pointers. */
+interface Home {
+  readonly vbn: number;
+  readonly view: DataView;
+}
+
 class Walker {
   readonly #base: Base;
   readonly #disks: readonly MemoryDisk[];
   readonly #byKey = new Map<number, Region>();
+  readonly #links = new Map<number, Link>();
   readonly #geometry: Geometry;
   readonly #state: Uint8Array;
   readonly #front;
@@ -126,14 +144,17 @@ class Walker {
       const place = { device: Math.floor(key / 0x1_0000_0000), block: key % 0x1_0000_0000 };
       places.get(region)?.push(place);
     }
+    const imageRootVbn = decodeVolumeState(this.#state).imageRoot.vbn;
     return {
       places,
       diskCount: this.#disks.length,
       dataFirst: this.#front.dataFirst,
       geometry: this.#geometry,
-      imageRoot: this.#placeOf(decodeVolumeState(this.#state).imageRoot.vbn),
+      imageRoot: this.#placeOf(imageRootVbn),
+      imageRootVbn,
       newestRoot,
       flushes,
+      links: this.#links,
       regionOf: this.#byKey,
     };
   }
@@ -149,7 +170,8 @@ class Walker {
     return { device: extent.member, block: vbn - extent.vbnFirst + extent.dbnFirst };
   }
 
-  #read(vbn: number, region: Region): Uint8Array {
+  #read(vbn: number, region: Region, link: Link): Uint8Array {
+    if (!this.#links.has(vbn)) this.#links.set(vbn, link);
     const { device, block } = this.#placeOf(vbn);
     this.#set(device, block, region);
     const bytes = new Uint8Array(BLOCK_SIZE);
@@ -157,34 +179,36 @@ class Walker {
     return bytes;
   }
 
-  /** All blocks of the tree of the inode at `at`. */
-  #tree(view: DataView, at: number, leaf: Region, visit?: (block: Uint8Array) => void): void {
-    const follow = (vbn: number, level: number) => {
+  /** All blocks of the tree of the inode at `at`, in a block or in the state (vbn 0). */
+  #tree(home: Home, at: number, leaf: Region, visit?: (block: Home) => void): void {
+    const follow = ({ vbn: parent, view }: Home, offset: number, level: number) => {
+      const vbn = getPointerVbn(view, offset);
       if (vbn === 0) return;
-      const bytes = this.#read(vbn, level === 0 ? leaf : 'indirect block');
-      if (level === 0) return visit?.(bytes);
-      const children = viewOf(bytes);
+      const region = level === 0 ? leaf : 'indirect block';
+      const block = { vbn, view: viewOf(this.#read(vbn, region, { parent, offset })) };
+      if (level === 0) return visit?.(block);
       for (let child = 0; child < POINTERS_PER_BLOCK; child++) {
-        follow(getPointerVbn(children, child * POINTER_SIZE), level - 1);
+        follow(block, child * POINTER_SIZE, level - 1);
       }
     };
+    const { view, vbn } = home;
     const height = inodeLevel(view, at);
     for (let index = 0; height > 0 && index < INODE_POINTERS; index++) {
-      follow(getPointerVbn(view, inodePointerAt(at, index)), height - 1);
+      follow(home, inodePointerAt(at, index), height - 1);
     }
-    const xattr = getPointerVbn(view, at + INODE_XATTR_OFFSET);
-    if (xattr !== 0) this.#read(xattr, 'xattr block');
+    const offset = at + INODE_XATTR_OFFSET;
+    const xattr = getPointerVbn(view, offset);
+    if (xattr !== 0) this.#read(xattr, 'xattr block', { parent: vbn, offset });
   }
 
-  #image(vbn: number): void {
-    const root = viewOf(this.#read(vbn, 'image root'));
+  #image(vbn: number, link: Link): void {
+    const root = { vbn, view: viewOf(this.#read(vbn, 'image root', link)) };
     this.#tree(root, IMAGE_ROOT_INODE_FILE_OFFSET, 'inode block', (block) => {
-      const view = viewOf(block);
       for (let part = 0; part < INODES_PER_BLOCK; part++) {
-        const mode = inodeMode(view, part * INODE_SIZE);
+        const mode = inodeMode(block.view, part * INODE_SIZE);
         if (mode === 0) continue;
         const isDirectory = (mode & S_IFMT) === S_IFDIR;
-        this.#tree(view, part * INODE_SIZE, isDirectory ? 'directory block' : 'data block');
+        this.#tree(block, part * INODE_SIZE, isDirectory ? 'directory block' : 'data block');
       }
     });
     this.#tree(root, IMAGE_ROOT_INODE_MAP_OFFSET, 'inode map');
@@ -192,16 +216,20 @@ class Walker {
   }
 
   #trees(): void {
-    const view = viewOf(this.#state);
-    this.#image(decodeVolumeState(this.#state).imageRoot.vbn);
-    this.#tree(view, VOLUME_FILE_OFFSETS.snapshotTable, 'snapshot table', (block) => {
+    const state: Home = { vbn: 0, view: viewOf(this.#state) };
+    const offset = VOLUME_STATE_IMAGES_OFFSET;
+    this.#image(decodeVolumeState(this.#state).imageRoot.vbn, { parent: 0, offset });
+    this.#tree(state, VOLUME_FILE_OFFSETS.snapshotTable, 'snapshot table', ({ vbn, view }) => {
       for (let at = 0; at < BLOCK_SIZE; at += SNAPSHOT_ENTRY_SIZE) {
-        const entry = decodeSnapshot(block.subarray(at, at + SNAPSHOT_ENTRY_SIZE));
-        if (entry !== undefined) this.#image(entry.imageRoot.vbn);
+        const bytes = new Uint8Array(view.buffer, view.byteOffset + at, SNAPSHOT_ENTRY_SIZE);
+        const entry = decodeSnapshot(bytes);
+        if (entry === undefined) continue;
+        const link = { parent: vbn, offset: at + SNAPSHOT_IMAGE_ROOT_OFFSET };
+        this.#image(entry.imageRoot.vbn, link);
       }
     });
-    this.#tree(view, VOLUME_FILE_OFFSETS.summaryMap, 'summary map');
-    this.#tree(view, VOLUME_FILE_OFFSETS.areaTable, 'area table');
+    this.#tree(state, VOLUME_FILE_OFFSETS.summaryMap, 'summary map');
+    this.#tree(state, VOLUME_FILE_OFFSETS.areaTable, 'area table');
     const live = [...this.#byKey.keys()];
     const { parity } = this.#geometry.groups[0] as { parity: number };
     if (parity >= 0) for (const key of live) this.#set(parity, key % 0x1_0000_0000, 'parity');

@@ -321,6 +321,8 @@ class Round {
   /** What was repaired is right on the medium as well. */
   #readAgain(engine: Engine): void {
     if (this.#verdict.isLossy || this.#verdict.isRootGone || this.#hasError) return;
+    // A disk that died meanwhile stays in until it is written to.
+    if (this.#isMounted && this.#damage.lost.size > 0) return;
     const { stats } = engine.raid;
     engine.fs.core.cache.forgetClean();
     const before = stats.mismatches;
