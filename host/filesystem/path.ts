@@ -70,7 +70,29 @@ export function resolve(scope: Scope, access: Access, path: string, followLast: 
 }
 
 function split(path: string): string[] {
-  return path.split('/').filter((component) => component !== '');
+  const components: string[] = [];
+  for (let from = 0; from < path.length; ) {
+    const slash = path.indexOf('/', from);
+    const to = slash < 0 ? path.length : slash;
+    if (to > from) components.push(path.slice(from, to));
+    from = to + 1;
+  }
+  return components;
+}
+
+/** Longer names are left to the platform's encoder, whose calls cost more than such a loop. */
+const SHORT_NAME_MAX = 64;
+
+/** A name as UTF-8. */
+function encodeName(name: string): Uint8Array {
+  if (name.length > SHORT_NAME_MAX) return encoder.encode(name);
+  const bytes = new Uint8Array(name.length);
+  for (let at = 0; at < name.length; at++) {
+    const code = name.charCodeAt(at);
+    if (code > 0x7f) return encoder.encode(name);
+    bytes[at] = code;
+  }
+  return bytes;
 }
 
 function directoryResolved(ino: Ino, lastComponent: string): Resolved {
@@ -91,7 +113,7 @@ function step(scope: Scope, access: Access, directory: Ino, component: string): 
     if (at === 0) throw new FsError('EIO');
     return directoryResolved(inodeParent(scope.view, at), component);
   }
-  const name = encoder.encode(component);
+  const name = encodeName(component);
   if (name.length > NAME_SIZE_MAX) throw new FsError('ENAMETOOLONG');
   const found = lookup(readDirectory(scope, access, directory), name);
   return {
