@@ -1,6 +1,6 @@
 // Many calls in flight, in a cache and a log that hold few of them, come to an end, and without a
 // consistency point for each. A call that waits for room that nobody gives hangs for ever; and room
-// that is only promised is no reason to write. (A hang leaves nothing under way: the file ends
+// that is only promised is no reason to write. (After a hang nothing is under way: the file ends
 // without totals.)
 
 import { suite } from 'uvu';
