@@ -60,8 +60,8 @@ export interface BlockVolume {
    *  all are written, not yet flushed. Throws when an uncertain write has no redundancy left. */
   write(writes: readonly BlockWrite[], liveness: Liveness): Step<void>;
   flush(): Step<void>;
-  /** The last step of a CP: writes `state` (VOLUME_STATE_SIZE bytes) as the new root on every disk,
-   *  and flushes. */
+  /** The last step of a CP: all that was written becomes durable, then `state` (VOLUME_STATE_SIZE
+   *  bytes) is written as the new root on every disk, and becomes durable. */
   writeRoot(state: Uint8Array, time: Instant): Step<void>;
   /** Whether a write to a block of this run has been started and its completion not been seen: such
    *  a vbn must not be reused (ENGINE 5). */

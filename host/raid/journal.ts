@@ -246,6 +246,7 @@ function placeOf(
  *  entries. */
 export function* replayInPlace(core: RaidCore, blocks: readonly ReplayBlock[]): Step<Failure[]> {
   const failures: Failure[] = [];
+  if (blocks.length === 0) return failures;
   for (const { member, dbn, bytes } of blocks) {
     core.stats.writeCalls++;
     collect([member], [yield* wait(member.write(dbn, [bytes]))], failures);

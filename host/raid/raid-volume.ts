@@ -349,14 +349,21 @@ export class RaidVolume implements BlockVolume {
     yield* this.#writeRoots(this.#root.state, this.#options.env.clock.now(), 0);
   }
 
+  /** Both copies, the second once the first is durable; the second's flush is that of the root to
+   *  come. */
   *#writeLabels(): Step<Failure[]> {
-    const members = this.#core.members.filter(({ isUsable }) => isUsable);
+    const core = this.#core;
+    const members = core.members.filter(({ isUsable }) => isUsable);
     const failures: Failure[] = [];
-    for (const copy of [0, 1]) {
-      const ios = members.map((member) => member.write(copy, [this.#encodeLabel(member)]));
-      collect(members, yield* wait(all(ios)), failures);
-      failures.push(...(yield* flushMembers(this.#core, members)));
+    const first: number[] = [];
+    for (const { disk } of members) {
+      first.push((yield* readLabel(disk as Disk, core.hasher.hash)).worse);
     }
+    const write = (copies: readonly number[]) =>
+      all(members.map((member, i) => member.write(copies[i] as number, [this.#encodeLabel(member)])));
+    collect(members, yield* wait(write(first)), failures);
+    failures.push(...(yield* flushMembers(core, members)));
+    collect(members, yield* wait(write(first.map((copy) => 1 - copy))), failures);
     return failures;
   }
 

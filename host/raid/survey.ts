@@ -35,23 +35,28 @@ export function* surveyDisk(disk: Disk, hash: Hash): Step<DiskSurvey> {
   return { disk, label, roots: found.roots, tooNew: tooNew ?? found.tooNew };
 }
 
-/** The newest label of a disk. Never throws for what the disk holds. */
+/** The newest label of a disk. Never throws for what the disk holds. `worse` is the copy that is not
+ *  whole, or the older one: to be overwritten first, as a crash may tear it and must leave the other.
+ *  (The same copy first each time, and two mounts that are cut, one in each copy, would leave none.) */
 export function* readLabel(
   disk: Disk,
   hash: Hash,
-): Step<{ label: Label | undefined; tooNew: StorageError | undefined }> {
+): Step<{ label: Label | undefined; tooNew: StorageError | undefined; worse: number }> {
   let label: Label | undefined;
   let tooNew: StorageError | undefined;
+  let worse = 0;
   for (let copy = 0; copy < LABEL_COPIES && copy < disk.blockCount; copy++) {
     const bytes = yield* wait(fetch(disk, copy, 1));
-    if (bytes === undefined) continue;
-    const found = attempt(() => decodeLabel(bytes, hash));
+    const found = bytes === undefined ? {} : attempt(() => decodeLabel(bytes, hash));
     tooNew ??= found.tooNew;
-    if (found.value !== undefined && !(label !== undefined && label.epoch >= found.value.epoch)) {
-      label = found.value;
+    const { value } = found;
+    if (label !== undefined && (value === undefined || label.epoch >= value.epoch)) {
+      if (value?.epoch !== label.epoch) worse = copy;
+    } else {
+      label = value;
     }
   }
-  return { label, tooNew };
+  return { label, tooNew, worse };
 }
 
 function* readRoots(
