@@ -1,0 +1,141 @@
+// Volumes of the crash test: formatted, mounted and read again and again, on little memory.
+
+import { createHash } from 'node:crypto';
+import type { Clock } from '../../host/base/env.ts';
+import { SeededPrng } from '../../host/base/prng.ts';
+import { type Step, wait } from '../../host/base/task.ts';
+import type { Disk, Nvram } from '../../host/device/device.ts';
+import { ImageOperations } from '../../host/filesystem/image-operations.ts';
+import type { Operations } from '../../host/filesystem/operations.ts';
+import { SnapshotOperations } from '../../host/filesystem/snapshot-operations.ts';
+import { verify } from '../../host/filesystem/verify/verify.ts';
+import { Arena } from '../../host/kernels/arena.ts';
+import { InlinePool } from '../../host/kernels/inline-pool.ts';
+import { createKernels, type KernelInstance } from '../../host/kernels/instantiate.ts';
+import { type Engine, type EngineOptions, formatEngine, openEngine } from '../../host/volume/engine.ts';
+import { listTree, type TreeEntry } from '../oracle/tree.ts';
+
+/** What a volume of the test stands on. */
+export interface Setup {
+  readonly name: string;
+  readonly raid: 'none' | 'raid4';
+  readonly diskCount: number;
+  /** Blocks of each disk, its front included. */
+  readonly blockCount: number;
+  readonly logCopies: number;
+  /** The disk that is not there once the volume was made. */
+  readonly missing?: number;
+}
+
+/** The least that a log can have. */
+export const LOG_BYTES = 4.5 * 1024 * 1024;
+const ARENA_BYTES = 8 * 1024 * 1024;
+/** More than is reserved of it; the rest are frames, which need not be clean. */
+const ARENA_RESERVED = 4 * 1024 * 1024;
+
+/** A clock that is moved by hand, so that both sides see one time. Never fires timers. */
+export class TestClock implements Clock {
+  ticks = 0;
+  now() {
+    return { seconds: 1_700_000_000 + this.ticks, nanoseconds: 5 };
+  }
+  monotonicMs(): number {
+    return this.ticks;
+  }
+  after() {
+    return { cancel() {} };
+  }
+}
+
+const memories = new Map<string, KernelInstance>();
+
+/** An arena whose memory the next call with the same name uses again. */
+export function instanceOf(name: string): KernelInstance {
+  let made = memories.get(name);
+  if (made === undefined) {
+    made = createKernels({ arenaBytes: ARENA_BYTES });
+    memories.set(name, made);
+  }
+  made.arena.u8.fill(0, 0, ARENA_RESERVED);
+  return { ...made, arena: new Arena(made.arena.memory) };
+}
+
+export interface EngineDevices {
+  readonly disks: readonly Disk[];
+  readonly nvrams: readonly (Nvram | undefined)[];
+}
+
+export interface MountOptions {
+  readonly arena: string;
+  readonly clock?: Clock;
+  readonly seed?: number;
+  readonly readOnly?: boolean;
+}
+
+function engineOptions(devices: EngineDevices, options: MountOptions): EngineOptions {
+  const instance = instanceOf(options.arena);
+  return {
+    devices: { disks: devices.disks, nvram: devices.nvrams },
+    instance,
+    env: {
+      clock: options.clock ?? new TestClock(),
+      prng: new SeededPrng(options.seed ?? 1),
+      logger: { info() {}, warn() {} },
+      pool: new InlinePool(instance.kernels),
+    },
+    readOnly: options.readOnly ?? false,
+    degraded: true,
+    isRelaxed: false,
+  };
+}
+
+export function format(devices: EngineDevices, setup: Setup, options: MountOptions): Step<void> {
+  return formatEngine({ ...engineOptions(devices, options), raid: setup.raid, logBlocks: 0 });
+}
+
+export function mount(devices: EngineDevices, options: MountOptions): Step<Engine> {
+  return openEngine(engineOptions(devices, options));
+}
+
+export function operationsOf(engine: Engine): ImageOperations {
+  return new ImageOperations(engine.fs, () => engine.fs.core.image, engine.raid.isReadOnly);
+}
+
+/** Everything that users see of a volume. */
+export interface Contents {
+  readonly tree: readonly TreeEntry[];
+  readonly snapshots: ReadonlyMap<string, readonly TreeEntry[]>;
+}
+
+export function* contentsOf(engine: Engine): Step<Contents> {
+  const tree = yield* listTree(operationsOf(engine));
+  const table = new SnapshotOperations(engine.fs);
+  const snapshots = new Map<string, TreeEntry[]>();
+  for (const { name, id } of table.list()) {
+    const image: Operations = new ImageOperations(engine.fs, () => table.image(id), true);
+    snapshots.set(name, yield* listTree(image));
+  }
+  return { tree, snapshots };
+}
+
+/** Equal texts are equal contents. */
+export function digestOf(contents: Contents): string {
+  const names = [...contents.snapshots.keys()].sort();
+  const parts = [contents.tree, ...names.map((name) => contents.snapshots.get(name))];
+  const text = `${JSON.stringify(names)}${JSON.stringify(parts)}`;
+  return createHash('sha256').update(text).digest('hex').slice(0, 24);
+}
+
+/** The first problem that verify has; undefined where there is none. */
+export function* problemOf(engine: Engine): Step<string | undefined> {
+  const report = yield* verify(engine.fs, {});
+  if (report.problemCount === 0) return undefined;
+  return `verify: ${report.problemCount} problems, first: ${report.problems[0]?.message}`;
+}
+
+/** A change after recovery, to see that life goes on. */
+export function* writeAfter(engine: Engine, text: string): Step<void> {
+  const data = new TextEncoder().encode(text.repeat(700));
+  const options = { read: false, write: true, create: true, truncate: true };
+  yield* wait(operationsOf(engine).writeFile('/after', data, options).asIo());
+}
