@@ -200,7 +200,13 @@ function* mountOn(parts: MountParts, options: EngineOptions): Step<Engine> {
 }
 
 /** What takes a log away without saying whose it is. */
-const LOG_LOSSES = ['DISK_MISSING', 'DISK_FAILED', 'DISK_TRUNCATED', 'BAD_MAGIC', 'BAD_CHECKSUM'] as const;
+const LOG_LOSSES = [
+  'DISK_MISSING',
+  'DISK_FAILED',
+  'DISK_TRUNCATED',
+  'BAD_MAGIC',
+  'BAD_CHECKSUM',
+] as const;
 
 /** Opens the log and reads it through. A reader goes on without one: so what is on the disks can be
  *  saved. A writer does not: it would begin a new one over records that were durable. */

@@ -119,7 +119,8 @@ export class Reader {
     let newest: VolumeRoot | undefined;
     for (const disk of this.#parts.disks) {
       const [root] = (yield* surveyDisk(disk, this.#parts.hash)).roots;
-      if (root !== undefined && (newest === undefined || compareRoots(root, newest) > 0)) newest = root;
+      if (root !== undefined && (newest === undefined || compareRoots(root, newest) > 0))
+        newest = root;
     }
     return newest;
   }

@@ -155,7 +155,11 @@ export class Volume {
         parts.engine = engine;
       };
     }
-    const active = this.#operationsOf(({ fs }) => () => fs.core.image);
+    const active = this.#operationsOf(
+      ({ fs }) =>
+        () =>
+          fs.core.image,
+    );
     const paths = new SnapshotPaths(active, (name) => this.#operationsAt(name));
     this.fs = createFs(paths, { prng: env.prng });
     this.snapshots = new VolumeSnapshots(() => this.#snapshotOperations);

@@ -64,12 +64,8 @@ const WEIGHTS: readonly (readonly [Op, number])[] = [
   ['sync', 2],
 ];
 const WEIGHT_SUM = WEIGHTS.reduce((sum, [, weight]) => sum + weight, 0);
-/** Longest content. */
+/** Longest content: of one message (ENGINE 12), so that all of it is there or nothing. */
 const SIZE_MAX = 400_000;
-/** Writes from here on may be several messages: the file opened or cut, whole blocks by reference,
- *  the rest (ENGINE 12, 20). A prefix of these survives a crash. */
-const PARTS_MIN = 64 * 1024;
-const BLOCK_SIZE = 4096;
 const SNAPSHOTS_MAX = 2;
 const SHARED = '/shared';
 
@@ -266,28 +262,6 @@ export class Tree {
         return;
       case 'sync':
     }
-  }
-
-  /** What may be found if the request was open at the crash, besides the tree as it is. */
-  stages(request: Request): Tree[] {
-    const stages: Tree[] = [];
-    const add = (...parts: Request[]) => {
-      const tree = this.clone();
-      for (const part of parts) tree.apply(part, true);
-      stages.push(tree);
-    };
-    add(request);
-    const isData = request.op === 'write' || request.op === 'writeFile';
-    if (!isData || request.data.length < PARTS_MIN) return stages;
-    const { path, data } = request;
-    const whole = { ...data, length: data.length - (data.length % BLOCK_SIZE) };
-    if (request.op === 'write') {
-      add({ ...request, data: whole });
-    } else {
-      add({ op: 'writeFile', path, data: { ...data, length: 0 } });
-      add({ op: 'writeFile', path, data: whole });
-    }
-    return stages;
   }
 
   #box(path: string): { node: TreeNode } {

@@ -53,7 +53,7 @@ async function stamps(order: Order): Promise<never> {
 async function obey(order: Order): Promise<string> {
   switch (order.do) {
     case 'open':
-      while (Date.now() < (order.at ?? 0)) continue;
+      while (Date.now() < (order.at ?? 0));
       volume = await Volume.open(order.where, order.options);
       return 'opened';
     case 'write':

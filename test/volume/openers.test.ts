@@ -11,7 +11,14 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type OpenOptions, Volume } from '../../host/node.ts';
 import {
-  bigContent, checkContent, copyVolume, digestsOf, failureOf, freshPath, makeVolume, removeScratch,
+  bigContent,
+  checkContent,
+  copyVolume,
+  digestsOf,
+  failureOf,
+  freshPath,
+  makeVolume,
+  removeScratch,
 } from './files.ts';
 
 const test = suite('openers');
@@ -217,7 +224,10 @@ for (const kind of ['none', 'raid4'] as const) {
       const volume = await Volume.open(where, { ...CACHE, readOnly: true });
       for (const [file, number] of acknowledged) {
         const found = await readStamp(volume, file);
-        assert.ok(found >= number, `round ${round}: file ${file} has ${found}, not ${number} or more`);
+        assert.ok(
+          found >= number,
+          `round ${round}: file ${file} has ${found}, not ${number} or more`,
+        );
       }
       await checkContent(volume);
       await volume.close();
@@ -286,7 +296,10 @@ test('a writer whose lock was stolen stops, and harms nothing', async () => {
         assert.match(answer, /^(VOLUME_LOCKED|VOLUME_FAILED|EIO) /);
       }
       assert.match(await old.ask({ do: 'sync' }), /^(VOLUME_LOCKED|VOLUME_FAILED) /);
-      assert.match(await old.ask({ do: 'write', path: '/x', text: 'x', times: 1 }), /^VOLUME_FAILED /);
+      assert.match(
+        await old.ask({ do: 'write', path: '/x', text: 'x', times: 1 }),
+        /^VOLUME_FAILED /,
+      );
       await old.ask({ do: 'close' });
       assert.ok(existsSync(lock(where)), 'the lock is the new one: it stays');
       await volume.fs.promises.writeFile('/more', 'more');

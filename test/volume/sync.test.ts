@@ -34,7 +34,11 @@ interface World {
 
 function memoryWorld(raid: 'none' | 'raid4', prng: SeededPrng): World {
   const disks = raid === 'none' ? 1 : 3;
-  const blockCount = diskBlocksFor({ raid, diskCount: disks, usableBlocks: (32 << 20) / BLOCK_SIZE });
+  const blockCount = diskBlocksFor({
+    raid,
+    diskCount: disks,
+    usableBlocks: (32 << 20) / BLOCK_SIZE,
+  });
   const images = Array.from({ length: disks + 1 }, () => new SparseBytes());
   let isMade = false;
   return {
@@ -63,7 +67,11 @@ function fileWorld(raid: 'none' | 'raid4'): World {
     async open() {
       if (isMade) return await Volume.open(where, OPTIONS);
       isMade = true;
-      return await Volume.create(where, { ...SMALL, size: '32MiB', disks: raid === 'none' ? 1 : 3 });
+      return await Volume.create(where, {
+        ...SMALL,
+        size: '32MiB',
+        disks: raid === 'none' ? 1 : 3,
+      });
     },
   };
 }
