@@ -15,7 +15,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { cpus, totalmem } from 'node:os';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -99,9 +99,7 @@ export function benchSize(): BenchSize {
 /** A package of bench/peers, or undefined, with a line that says so. Installs them all when the
  *  first one is asked for in a real run. */
 export async function loadPeer<T>(name: string, size: BenchSize): Promise<T | undefined> {
-  if (size === 'real' && !existsSync(new URL('node_modules', peers))) {
-    installPeers();
-  }
+  if (size === 'real' && !areInstalled()) installPeers();
   try {
     const file = createRequire(new URL('package.json', peers)).resolve(name);
     return (await import(pathToFileURL(file).href)) as T;
@@ -109,6 +107,14 @@ export async function loadPeer<T>(name: string, size: BenchSize): Promise<T | un
     console.log(`skipped: peer ${name} (${(error as { code?: string }).code ?? String(error)})`);
     return undefined;
   }
+}
+
+/** Whether each has its folder; one that did not compile is not tried again each time. */
+function areInstalled(): boolean {
+  const text = readFileSync(new URL('package.json', peers), 'utf8');
+  const { dependencies } = JSON.parse(text) as { dependencies: Record<string, string> };
+  const names = Object.keys(dependencies);
+  return names.every((name) => existsSync(new URL(`node_modules/${name}/`, peers)));
 }
 
 /** better-sqlite3 is the one that is compiled here: its Node 20 packages hold no binary. */
