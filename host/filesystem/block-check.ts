@@ -44,8 +44,8 @@ export function blockProblem(
   });
 }
 
-/** What is wrong with the inode of a file that the engine itself uses: whatever it holds, its tree must
- *  reach so many blocks, or a change would find no place in it. */
+/** What is wrong with the inode of a file that the engine itself uses: whatever it holds, its tree
+ *  must reach so many blocks, or a change would find no place in it. */
 export function specialInodeProblem(
   view: DataView,
   at: Address,

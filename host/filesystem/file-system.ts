@@ -25,10 +25,10 @@ import {
   INO_ROOT,
 } from '../../assembly/layout/image-root.ts';
 import {
-  INODES_PER_BLOCK,
   INODE_LEVEL_OFFSET,
   INODE_LINKS_OFFSET,
   INODE_MODE_OFFSET,
+  INODES_PER_BLOCK,
 } from '../../assembly/layout/inode.ts';
 import { isFsError, isStorageError, StorageError } from '../base/errors.ts';
 import { type Step, Task, wait } from '../base/task.ts';
@@ -491,8 +491,8 @@ export class FileSystem {
     }
   }
 
-  /** The log failed (ENGINE 21). A CP makes durable what waits for it, and answers those who wait; from
-   *  then on the volume is read-only, for nothing could be acknowledged any more. */
+  /** The log failed (ENGINE 21). A CP makes durable what waits for it, and answers those who wait;
+   *  from then on the volume is read-only, for nothing could be acknowledged any more. */
   stopWriting(): void {
     const { core } = this;
     const end = () => {

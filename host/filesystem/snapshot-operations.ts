@@ -13,7 +13,6 @@ import { type Step, wait } from '../base/task.ts';
 import type { SnapshotEntry } from '../format/snapshot.ts';
 import { getU64 } from '../format/words.ts';
 import type { Core } from './core.ts';
-import { SNAPSHOTS_MAX } from './snapshot-table.ts';
 import type { FileSystem } from './file-system.ts';
 import { Image } from './image.ts';
 import type { Demand, Message } from './message-driver.ts';
@@ -23,6 +22,7 @@ import {
   type SnapshotChangeRequest,
   type SnapshotRequest,
 } from './requests.ts';
+import { SNAPSHOTS_MAX } from './snapshot-table.ts';
 import { CreateSnapshot } from './snapshots.ts';
 
 const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;

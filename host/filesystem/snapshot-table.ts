@@ -114,7 +114,8 @@ export class SnapshotTable {
     };
     check(state.parent, 'the parent of the active file system');
     check(state.deleting, 'the snapshot being deleted');
-    for (const { entry } of this.#byId.values()) check(entry.parent, `the parent of '${entry.name}'`);
+    for (const { entry } of this.#byId.values())
+      check(entry.parent, `the parent of '${entry.name}'`);
   }
 
   #index(entry: SnapshotEntry, slot: number): void {

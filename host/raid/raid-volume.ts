@@ -360,7 +360,9 @@ export class RaidVolume implements BlockVolume {
       first.push((yield* readLabel(disk as Disk, core.hasher.hash)).worse);
     }
     const write = (copies: readonly number[]) =>
-      all(members.map((member, i) => member.write(copies[i] as number, [this.#encodeLabel(member)])));
+      all(
+        members.map((member, i) => member.write(copies[i] as number, [this.#encodeLabel(member)])),
+      );
     collect(members, yield* wait(write(first)), failures);
     failures.push(...(yield* flushMembers(core, members)));
     collect(members, yield* wait(write(first.map((copy) => 1 - copy))), failures);

@@ -35,9 +35,10 @@ export function* surveyDisk(disk: Disk, hash: Hash): Step<DiskSurvey> {
   return { disk, label, roots: found.roots, tooNew: tooNew ?? found.tooNew };
 }
 
-/** The newest label of a disk. Never throws for what the disk holds. `worse` is the copy that is not
- *  whole, or the older one: to be overwritten first, as a crash may tear it and must leave the other.
- *  (The same copy first each time, and two mounts that are cut, one in each copy, would leave none.) */
+/** The newest label of a disk. Never throws for what the disk holds. `worse` is the copy that is
+ *  not whole, or the older one: to be overwritten first, as a crash may tear it and must leave the
+ *  other. (The same copy first each time, and two mounts that are cut, one in each copy, would
+ *  leave none.) */
 export function* readLabel(
   disk: Disk,
   hash: Hash,

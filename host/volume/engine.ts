@@ -88,7 +88,8 @@ export function* formatEngine(
   yield* closeWindows(devices, nvrams);
 }
 
-/** Windows into a disk were made here, and are in nobody else's hands; the others are the caller's. */
+/** Windows into a disk were made here, and are in nobody else's hands; the others are the
+ *  caller's. */
 function* closeWindows(devices: Devices, nvrams: Engine['nvrams']): Step<void> {
   if (devices.nvram === undefined) yield* closeDevices(nvrams);
 }

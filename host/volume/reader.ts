@@ -1,14 +1,16 @@
-// A reader beside a writer (ENGINE 10). It mounts what the disks have, replays the log in memory, and keeps
-// that state. The writer goes on, and in time gives the state's blocks away: then a checksum does not
-// match, and the reader mounts anew, what the disks have by now, and asks again. What it reads is right in
-// either case, by the pointers' checksums; an error is reported only if there is no newer root.
+// A reader beside a writer (ENGINE 10). It mounts what the disks have, replays the log in memory,
+// and keeps that state. The writer goes on, and in time gives the state's blocks away: then a
+// checksum does not match, and the reader mounts anew, what the disks have by now, and asks again.
+// What it reads is right in either case, by the pointers' checksums; an error is reported only if
+// there is no newer root.
 //
-// Mounting itself races with the writer. It is done over if a root came meanwhile and something was wrong,
-// or (a few times: a busy writer always is ahead) if a root came at all, as the half of the log that was
-// read may have been recycled.
+// Mounting itself races with the writer. It is done over if a root came meanwhile and something was
+// wrong, or (a few times: a busy writer always is ahead) if a root came at all, as the half of the
+// log that was read may have been recycled.
 //
-// Each mount has an arena of its own: reads of the one before may still be under way into the old one. Open
-// files stay with their mount, and give ESTALE once that is overtaken and their blocks are gone.
+// Each mount has an arena of its own: reads of the one before may still be under way into the old
+// one. Open files stay with their mount, and give ESTALE once that is overtaken and their blocks
+// are gone.
 
 import { FsError, isFsError, isStorageError } from '../base/errors.ts';
 import { type Step, Task, wait } from '../base/task.ts';

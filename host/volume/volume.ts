@@ -503,7 +503,8 @@ export async function mountDevices(
   }
 }
 
-/** The first mount has the arena and the pool that were made for it, later ones each their own arena. */
+/** The first mount has the arena and the pool that were made for it, later ones each their own
+ *  arena. */
 function openReader(checked: CheckedOpen, options: EngineOptions): Step<Reader> {
   const { devices } = options;
   let first: EngineOptions | undefined = options;

@@ -1,5 +1,6 @@
-// A story of several hundred calls is cut after every device write, and mounted: all that was answered
-// must be there, nothing half done, and life must go on. It is the promise that all others stand on.
+// A story of several hundred calls is cut after every device write, and mounted: all that was
+// answered must be there, nothing half done, and life must go on. It is the promise that all others
+// stand on.
 
 import { suite } from 'uvu';
 import { testCuts } from './test-cuts.ts';

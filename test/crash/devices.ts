@@ -1,6 +1,6 @@
-// Devices that lose flushes of one kind: what the engine would be without that flush. A flush is told
-// by what was written last, to any disk, before it: the engine flushes each kind of thing right after
-// it has written it.
+// Devices that lose flushes of one kind: what the engine would be without that flush. A flush is
+// told by what was written last, to any disk, before it: the engine flushes each kind of thing
+// right after it has written it.
 
 import type { Dbn } from '../../host/base/units.ts';
 import type { Disk, Nvram } from '../../host/device/device.ts';

@@ -1,5 +1,5 @@
-// Forged volumes: one block is changed, and all checksums up to the volume root are made right again,
-// so that nothing but the checks of content stands between the block and the file system.
+// Forged volumes: one block is changed, and all checksums up to the volume root are made right
+// again, so that nothing but the checks of content stands between the block and the file system.
 
 import { BLOCK_SIZE, POINTER_CHECKSUM_OFFSET } from '../../assembly/layout/block.ts';
 import { VOLUME_ROOT_SIZE, VOLUME_ROOT_STATE_OFFSET } from '../../assembly/layout/volume-root.ts';
@@ -49,7 +49,10 @@ export function forge(
   const shift = layout.imageRoot.block - layout.imageRootVbn;
   if (region === 'volume state') {
     mendRoot(disk, layout, (root) => {
-      const state = root.subarray(VOLUME_ROOT_STATE_OFFSET, VOLUME_ROOT_STATE_OFFSET + VOLUME_STATE_SIZE);
+      const state = root.subarray(
+        VOLUME_ROOT_STATE_OFFSET,
+        VOLUME_ROOT_STATE_OFFSET + VOLUME_STATE_SIZE,
+      );
       mutate(prng, state, 1200);
     });
     return region;

@@ -1,6 +1,6 @@
-// Volumes made to deceive: any structure changed, all checksums right. Mounting, reading, verifying and
-// writing give values or typed errors, in bounded steps; what they give cannot be right. A program
-// that opens a volume from elsewhere must not be taken down by it.
+// Volumes made to deceive: any structure changed, all checksums right. Mounting, reading, verifying
+// and writing give values or typed errors, in bounded steps; what they give cannot be right. A
+// program that opens a volume from elsewhere must not be taken down by it.
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -29,8 +29,8 @@ const base = build({
 const layout = layoutOf(base);
 const { probes } = expectationsOf(base);
 
-/** Runs `step`. Errors with a code are fine; so is a volume that stops where its maps contradict each
- *  other (ENGINE 11), which a forged one's do. A kernel that traps is not. */
+/** Runs `step`. Errors with a code are fine; so is a volume that stops where its maps contradict
+ *  each other (ENGINE 11), which a forged one's do. A kernel that traps is not. */
 function attempt(step: () => void): void {
   try {
     step();

@@ -19,7 +19,11 @@ import {
   INODES_PER_BLOCK,
 } from '../../assembly/layout/inode.ts';
 import { LABEL_COPIES, ROOT_COPIES } from '../../assembly/layout/label.ts';
-import { FLUSH_MAGIC, FLUSH_SEQUENCE_OFFSET, LOG_HALVES_OFFSET } from '../../assembly/layout/log.ts';
+import {
+  FLUSH_MAGIC,
+  FLUSH_SEQUENCE_OFFSET,
+  LOG_HALVES_OFFSET,
+} from '../../assembly/layout/log.ts';
 import { SNAPSHOT_ENTRY_SIZE, SNAPSHOT_IMAGE_ROOT_OFFSET } from '../../assembly/layout/snapshot.ts';
 import { VOLUME_ROOT_BLOCKS } from '../../assembly/layout/volume-root.ts';
 import { VOLUME_STATE_IMAGES_OFFSET } from '../../assembly/layout/volume-state.ts';
@@ -98,7 +102,8 @@ export function keyOf({ device, block }: Place): number {
   return device * 0x1_0000_0000 + block;
 }
 
-const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const viewOf = (bytes: Uint8Array) =>
+  new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 export function layoutOf(base: Base): Layout {
   return new Walker(base).run();

@@ -1,5 +1,5 @@
-// Many damages of one volume, each on a fresh copy of its devices: mount, read, compare, verify, write,
-// mount again. Counts what came of them, and lists what must never happen.
+// Many damages of one volume, each on a fresh copy of its devices: mount, read, compare, verify,
+// write, mount again. Counts what came of them, and lists what must never happen.
 
 import { isFsError, isStorageError } from '../../host/base/errors.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
@@ -213,7 +213,8 @@ class Round {
 
   #live(engine: Engine): void {
     const found = this.#readAll(engine);
-    this.#stoodIn = engine.warnings.length > 0 || this.#damage.hits.size + this.#damage.lost.size > 0;
+    this.#stoodIn =
+      engine.warnings.length > 0 || this.#damage.hits.size + this.#damage.lost.size > 0;
     if (engine.warnings.length === 0 && engine.raid.stats.mismatches === 0) this.#stoodIn = false;
     if (this.#prng.chance(found.includes('error') ? 0.5 : 0.2)) this.#verify(engine, found);
     if (!this.#readOnly && !engine.raid.isReadOnly) {
@@ -257,7 +258,9 @@ class Round {
     before?: readonly Found[],
   ): Found[] {
     const { byState, byCommit } = this.#case.expectations;
-    const isWarned = engine.warnings.some((warning) => /^(LOG_DAMAGED|ENTRY_SKIPPED)/.test(warning));
+    const isWarned = engine.warnings.some((warning) =>
+      /^(LOG_DAMAGED|ENTRY_SKIPPED)/.test(warning),
+    );
     const states = this.#verdict.statesAllowed(isWarned).map((state) => byState[state]);
     const allowed = states as (readonly Answer[])[];
     const isOld = this.#verdict.isRootGone && !this.#isMounted;
@@ -274,9 +277,12 @@ class Round {
       );
     }
     // What the mount wrote was on the disk that died under it.
-    const isUprooted = this.#isMounted && this.#case.base.setup.raid === 'none' && this.#damage.lost.size > 0;
+    const isUprooted =
+      this.#isMounted && this.#case.base.setup.raid === 'none' && this.#damage.lost.size > 0;
     // The log was not applied to its end: blocks that it would have replaced are read.
-    return given.map((one, index) => this.#found(one, index, { mayFail: isOld || isUprooted || isWarned, before }));
+    return given.map((one, index) =>
+      this.#found(one, index, { mayFail: isOld || isUprooted || isWarned, before }),
+    );
   }
 
   #found(

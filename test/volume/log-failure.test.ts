@@ -1,5 +1,6 @@
-// What happens when the log's device fails while the volume is in use: calls under way are answered once
-// a CP has made them durable, later ones are refused, and nothing acknowledged is lost (ENGINE 21).
+// What happens when the log's device fails while the volume is in use: calls under way are answered
+// once a CP has made them durable, later ones are refused, and nothing acknowledged is lost
+// (ENGINE 21).
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';

@@ -1,10 +1,11 @@
-// A process for openers.test.ts. Each line of stdin is an order in JSON; each is answered by one line.
+// A process for openers.test.ts. Each line of stdin is an order in JSON; each is answered by one
+// line.
 //   open      { where, options, at }   at wall time `at` (ms) if given: "opened" or "CODE message"
 //   write     { path, text, times }    text repeated; "written" or "CODE message"
 //   sync, close                        "synced", "closed", or "CODE message"
 //   stamps    { files, size, syncs }   until killed: rewrites files 0 .. files - 1 in turn, each time with
-//             the next number all over it, in two ways (over the file, and renamed over it); answers
-//             "acknowledged FILE NUMBER" each time; a CP after every `syncs`
+//             the next number all over it, in two ways (over the file, and renamed over it);
+//             answers "acknowledged FILE NUMBER" each time; a CP after every `syncs`
 
 import { createInterface } from 'node:readline';
 import { type OpenOptions, Volume } from '../../host/node.ts';

@@ -1,6 +1,7 @@
-// Several processes on one volume: one writer, told by name to the next one; a dead one's lock is taken
-// over by one of many; readers see whole states and change nothing; a writer whose lock was stolen stops.
-// Two writers at once, or a reader that trusts a block which was given away, would destroy or invent data.
+// Several processes on one volume: one writer, told by name to the next one; a dead one's lock is
+// taken over by one of many; readers see whole states and change nothing; a writer whose lock was
+// stolen stops. Two writers at once, or a reader that trusts a block which was given away, would
+// destroy or invent data.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

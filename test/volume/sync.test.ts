@@ -1,6 +1,6 @@
-// Sync calls while async calls, group commits and CPs are under way (ENGINE 16), over devices that complete
-// late and out of order, and over real files. A sync call finishes in its turn what others have begun; if
-// it left anything half done, data would be lost or a promise would hang for ever.
+// Sync calls while async calls, group commits and CPs are under way (ENGINE 16), over devices that
+// complete late and out of order, and over real files. A sync call finishes in its turn what others
+// have begun; if it left anything half done, data would be lost or a promise would hang for ever.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -76,8 +76,9 @@ function fileWorld(raid: 'none' | 'raid4'): World {
   };
 }
 
-/** What a file may hold: the outcome of any call that is under way, or of the last ones acknowledged. Two
- *  calls of which neither waited for the other may take effect in either order, as with node:fs. */
+/** What a file may hold: the outcome of any call that is under way, or of the last ones
+ *  acknowledged. Two calls of which neither waited for the other may take effect in either order,
+ *  as with node:fs. */
 class Expected {
   versions: { readonly bytes: Uint8Array; isDone: boolean }[];
 
