@@ -2,7 +2,7 @@
 //
 //   plan     (LOAD, repeated)  reads the map blocks that allocation and frees will touch
 //   freeze   (one turn)        allocates, checksums bottom-up, makes the root; switches the log
-//   write    (waits)           stripes, then the root (flush -> root -> flush), while new messages go on
+//   write    (waits)           stripes, then flush, root, flush, while new messages go on
 //   release  (one turn)        frames are unpinned, the log half is recycled, frees stop resting
 //
 // All that a CP contains is decided in the freeze turn: after it every block of the generation has

@@ -11,7 +11,7 @@ import { memoryDevices, Volume } from '../../host/index.ts';
 const test = suite('a log that fails');
 
 for (const operation of ['write', 'flush'] as const) {
-  test(`[N-1] its ${operation} fails: what waited is durable, then the volume is read-only`, async () => {
+  test(`[N-1] its ${operation} fails: what waited is durable, then read-only`, async () => {
     const devices = memoryDevices({ size: '16MiB', logSize: '8MiB' });
     const nvram = devices.nvram as MemoryNvram;
     const volume = await Volume.create(devices, { cacheSize: '8MiB' });

@@ -182,7 +182,7 @@ test('of racing takers one wins, the others are told', async () => {
   await Promise.all(takers.map((taker) => taker.kill()));
 });
 
-test('a reader changes no byte, also after a crash, with a log and a journal to replay', async () => {
+test('a reader changes no byte, after a crash too, with log and journal to replay', async () => {
   for (const where of [copyVolume(plain), copyVolume(tank)]) {
     const writer = await Opener.start();
     await writer.ask({ do: 'open', where });
@@ -214,7 +214,7 @@ async function readStamp(volume: Volume, file: number): Promise<number> {
 }
 
 for (const kind of ['none', 'raid4'] as const) {
-  test(`each open of a reader beside a writer sees a whole and recent state (${kind})`, async () => {
+  test(`a reader beside a writer sees a whole and recent state at each open (${kind})`, async () => {
     const where = copyVolume(kind === 'none' ? plain : tank);
     const writer = await Opener.start();
     await writer.ask({ do: 'open', where });
