@@ -214,7 +214,7 @@ async function readStamp(volume: Volume, file: number): Promise<number> {
 }
 
 for (const kind of ['none', 'raid4'] as const) {
-  test(`a reader beside a writer sees a whole and recent state at each open (${kind})`, async () => {
+  test(`a reader beside a writer sees a whole, recent state (${kind})`, async () => {
     const where = copyVolume(kind === 'none' ? plain : tank);
     const writer = await Opener.start();
     await writer.ask({ do: 'open', where });
