@@ -3,9 +3,9 @@
 //   open      { where, options, at }   at wall time `at` (ms) if given: "opened" or "CODE message"
 //   write     { path, text, times }    text repeated; "written" or "CODE message"
 //   sync, close                        "synced", "closed", or "CODE message"
-//   stamps    { files, size, syncs }   until killed: rewrites files 0 .. files - 1 in turn, with
-//             the next number all over it, in two ways (over the file, and renamed over it);
-//             answers "acknowledged FILE NUMBER" each time; a CP after every `syncs`
+//   stamps    { files, size, syncs }   until killed: rewrites files 0 .. files - 1 in turn, each
+//             time with the next number all over it, over the file or renamed over it; says
+//             "acknowledged FILE NUMBER" each time; a CP after every `syncs`
 
 import { createInterface } from 'node:readline';
 import { type OpenOptions, Volume } from '../../host/node.ts';
