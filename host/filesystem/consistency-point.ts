@@ -41,6 +41,7 @@ import type { Core } from './core.ts';
 import { type Access, type FileNode, LEVEL_XATTR, PRESENT, placeKey } from './file-node.ts';
 import { Load, MISSING } from './load.ts';
 import { heldByDeletion, loadPlaneTree } from './snapshot-deletion.ts';
+import { PlaneUnion } from './plane-union.ts';
 import type { SnapshotAction, Unshield } from './snapshots.ts';
 
 /** Blocks prepared beyond what is known to be needed. */
@@ -64,8 +65,9 @@ interface Frozen {
 export class ConsistencyPoint {
   readonly #core: Core;
   readonly #actions: readonly SnapshotAction[];
-  /** United planes of the neighbours by map block; 0 = nobody shields. Blocks are pinned. */
-  readonly #shields = new Map<number, Block | undefined>();
+  /** United planes of the neighbours by map block: those that are being made, and the whole ones. */
+  readonly #unions = new Map<number, PlaneUnion>();
+  readonly #shields = new Map<number, PlaneUnion>();
   readonly #writes: BlockWrite[] = [];
   readonly #blocks: Block[] = [];
   readonly #onFrozen: () => void;
@@ -202,34 +204,16 @@ export class ConsistencyPoint {
   /** Unites the planes of the active file system's neighbours for one map block. */
   #loadShield(access: Access, index: number): void {
     if (this.#shields.has(index)) return;
-    const { snapshots, state, cache, kernels } = this.#core;
-    const planes: Block[] = [];
-    let isMissing = false;
-    for (const id of snapshots.neighbours(state, index)) {
-      this.#attempt(() => {
-        isMissing = true;
-        const block = snapshots.plane(id).find(access, 0, index);
-        isMissing = false;
-        if (block !== undefined) planes.push(block);
-      });
-      if (isMissing) return;
+    const core = this.#core;
+    let union = this.#unions.get(index);
+    if (union === undefined) {
+      union = new PlaneUnion(core, core.snapshots.neighbours(core.state, index), index);
+      this.#unions.set(index, union);
     }
-    const held = heldByDeletion(this.#core, index);
-    const [first] = planes;
-    if (held === undefined && planes.length <= 1) {
-      if (first !== undefined) cache.pin(first);
-      this.#shields.set(index, first);
-      return;
-    }
-    const united = cache.startLoad();
-    assert(united !== undefined, 'the CP has a frame of its own');
-    const { u8, u32 } = this.#core.arena;
-    u8.fill(0, united.address, united.address + BLOCK_SIZE);
-    if (held !== undefined) u32.set(held, united.address >>> 2);
-    for (const plane of planes) {
-      kernels.planeOr(united.address, united.address, plane.address, BLOCK_SIZE);
-    }
-    this.#shields.set(index, united);
+    union.load(access);
+    const held = heldByDeletion(core, index);
+    if (held !== undefined) union.add(held);
+    this.#shields.set(index, union);
   }
 
   // Freeze.
@@ -351,33 +335,18 @@ export class ConsistencyPoint {
 
   readonly #unshield: Unshield = {
     plane: (mapIndex, plane) => {
-      const shield = this.#ownShield(mapIndex);
-      if (shield === undefined) return;
-      this.#core.kernels.planeAndNot(shield.address, shield.address, plane, BLOCK_SIZE);
+      const shield = this.#shields.get(mapIndex)?.address ?? 0;
+      if (shield !== 0) this.#core.kernels.planeAndNot(shield, shield, plane, BLOCK_SIZE);
     },
     block: (vbn) => {
-      const shield = this.#ownShield(vbn >>> BITS_PER_BLOCK_SHIFT);
-      if (shield === undefined) return;
+      const shield = this.#shields.get(vbn >>> BITS_PER_BLOCK_SHIFT)?.address ?? 0;
+      if (shield === 0) return;
       const bit = vbn % BITS_PER_BLOCK;
-      const at = (shield.address >>> 2) + (bit >>> 5);
+      const at = (shield >>> 2) + (bit >>> 5);
       const { u32 } = this.#core.arena;
       u32[at] = (u32[at] as number) & ~(1 << (bit & 31));
     },
   };
-
-  /** The shield of a map block in a frame that may be changed. */
-  #ownShield(mapIndex: number): Block | undefined {
-    const { cache, arena } = this.#core;
-    const shield = this.#shields.get(mapIndex);
-    if (shield === undefined || shield.state === 'loading') return shield;
-    // It is a neighbour's plane itself.
-    const copy = cache.startLoad();
-    assert(copy !== undefined, 'the CP has a frame of its own');
-    arena.u8.copyWithin(copy.address, shield.address, shield.address + BLOCK_SIZE);
-    cache.unpin(shield);
-    this.#shields.set(mapIndex, copy);
-    return copy;
-  }
 
   #freeActive(vbn: Vbn): void {
     this.#core.maps.freeActive(vbn, this.#shieldAddress(vbn >>> BITS_PER_BLOCK_SHIFT));
@@ -462,13 +431,8 @@ export class ConsistencyPoint {
     // From here on messages and the next plan see the new state, although it is not yet durable.
     core.state = state;
     core.isCommitted = false;
-    for (const block of this.#shields.values()) if (block !== undefined) this.#dropShield(block);
+    for (const union of this.#unions.values()) union.drop();
     return { blocks: this.#blocks, writes: this.#writes, state, stateBytes, liveness };
-  }
-
-  #dropShield(block: Block): void {
-    if (block.state === 'loading') this.#core.cache.abandonLoad(block);
-    else this.#core.cache.unpin(block);
   }
 
   #release(frozen: Frozen): void {

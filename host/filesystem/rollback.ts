@@ -6,8 +6,7 @@
 // files alone makes that durable. A crash before its root is the state before; one after it, the
 // state after. Handles that were open give ESTALE.
 
-import { BITS_PER_BLOCK, BLOCK_SIZE } from '../../assembly/layout/block.ts';
-import { assert } from '../base/assert.ts';
+import { BITS_PER_BLOCK } from '../../assembly/layout/block.ts';
 import { FsError } from '../base/errors.ts';
 import { type Step, wait } from '../base/task.ts';
 import type { SnapshotEntry } from '../format/snapshot.ts';
@@ -15,6 +14,7 @@ import type { Block } from './block-cache.ts';
 import type { Core } from './core.ts';
 import { type Access, PRESENT } from './file-node.ts';
 import type { FileSystem } from './file-system.ts';
+import { PlaneUnion } from './plane-union.ts';
 import { heldByDeletion, loadPlaneTree } from './snapshot-deletion.ts';
 
 /** Rolls the active file system back. To be run as `core.barrier`. */
@@ -53,10 +53,13 @@ function* changeMaps(fs: FileSystem, entry: SnapshotEntry): Step<void> {
     });
     // What both have, neither loses: the summary map does not change.
     if (isSame) continue;
+    const shield = new PlaneUnion(core, core.snapshots.neighbours(core.state, index), index);
     yield* fs.loadUntilReady((access) => {
       loadBlock(core, access, entry, index);
+      shield.load(access);
     });
-    changeBlock(core, entry, index);
+    changeBlock(core, entry, index, shield);
+    shield.drop();
   }
 }
 
@@ -76,33 +79,20 @@ function loadBlock(core: Core, access: Access, entry: SnapshotEntry, index: numb
   core.snapshots.plane(entry.id).find(access, 0, index);
   const doomed = core.snapshots.get(core.state.deleting);
   if (doomed !== undefined) loadPlaneTree(core, access, doomed);
-  for (const id of core.snapshots.neighbours(core.state, index)) {
-    core.snapshots.plane(id).find(access, 0, index);
-  }
   const areaBlocks = core.maps.areaBlocksOf(index);
   for (const block of areaBlocks) core.maps.files.areaTable.find(access, 0, block);
 }
 
-function changeBlock(core: Core, entry: SnapshotEntry, index: number): void {
-  const { snapshots, maps, cache, kernels } = core;
-  const united = cache.startLoad();
-  assert(united !== undefined, 'a rollback has a frame of its own');
-  core.arena.u8.fill(0, united.address, united.address + BLOCK_SIZE);
+function changeBlock(core: Core, entry: SnapshotEntry, index: number, shield: PlaneUnion): void {
+  const { snapshots, maps } = core;
   const held = heldByDeletion(core, index);
-  if (held !== undefined) core.arena.u32.set(held, united.address >>> 2);
-  for (const id of snapshots.neighbours(core.state, index)) {
-    const plane = snapshots.plane(id).find(PRESENT, 0, index);
-    if (plane !== undefined) {
-      kernels.planeOr(united.address, united.address, plane.address, BLOCK_SIZE);
-    }
-  }
+  if (held !== undefined) shield.add(held);
   const addressOf = (block: Block | undefined) => block?.address ?? 0;
   maps.rollBack(index, {
     active: addressOf(maps.files.active.find(PRESENT, 0, index)),
     target: addressOf(snapshots.plane(entry.id).find(PRESENT, 0, index)),
-    shield: united.address,
+    shield: shield.address,
   });
-  cache.abandonLoad(united);
 }
 
 function* replaceImage(fs: FileSystem, entry: SnapshotEntry): Step<void> {

@@ -26,7 +26,7 @@ import { BitPages } from './bit-pages.ts';
 import type { Block } from './block-cache.ts';
 import type { Core } from './core.ts';
 import { type Access, PRESENT } from './file-node.ts';
-import { MISSING } from './load.ts';
+import { PlaneUnion } from './plane-union.ts';
 import type { SnapshotAction, Unshield } from './snapshots.ts';
 
 /** Map blocks with something in them that one CP handles in stage 1: bounds the freeze turn. */
@@ -100,6 +100,8 @@ export class DeleteSlice implements SnapshotAction {
   readonly #planeEnd: number;
   /** Stage 1: what only the snapshot has, by map block; pinned frames of the CP. */
   readonly #candidates = new Map<number, Block | undefined>();
+  /** Keepers' planes that are being united. */
+  readonly #unions = new Map<number, PlaneUnion>();
   /** Stage 2: blocks of the tree that no keeper has. */
   #lone: Vbn[] = [];
   /** Stage 2: blocks of the tree that the slice is done with. */
@@ -143,9 +145,11 @@ export class DeleteSlice implements SnapshotAction {
     const frame = cache.startLoad();
     assert(frame !== undefined, 'the CP has a frame of its own');
     arena.u8.copyWithin(frame.address, own.address, own.address + BLOCK_SIZE);
-    for (const { address } of keepers) {
-      kernels.planeAndNot(frame.address, frame.address, address, BLOCK_SIZE);
+    if (keepers.address !== 0) {
+      kernels.planeAndNot(frame.address, frame.address, keepers.address, BLOCK_SIZE);
     }
+    keepers.drop();
+    this.#unions.delete(index);
     const held = tree.pages.page(index);
     if (held !== undefined) {
       const at = frame.address >>> 2;
@@ -161,21 +165,15 @@ export class DeleteSlice implements SnapshotAction {
   }
 
   /** The planes of those whose blocks stay, for one map block. */
-  #keepers(access: Access, index: number): Block[] {
-    const { snapshots } = this.#core;
-    const keepers: Block[] = [];
-    let isMissing = false;
-    for (const id of snapshots.keepersOf(this.#entry)) {
-      try {
-        const block = snapshots.plane(id).find(access, 0, index);
-        if (block !== undefined) keepers.push(block);
-      } catch (error) {
-        if (error !== MISSING) throw error;
-        isMissing = true;
-      }
+  #keepers(access: Access, index: number): PlaneUnion {
+    let union = this.#unions.get(index);
+    if (union === undefined) {
+      const { snapshots } = this.#core;
+      union = new PlaneUnion(this.#core, snapshots.keepersOf(this.#entry), index);
+      this.#unions.set(index, union);
     }
-    if (isMissing) throw MISSING;
-    return keepers;
+    union.load(access);
+    return union;
   }
 
   #planTree(access: Access, touched: Set<number>, tree: PlaneTree): void {
@@ -189,7 +187,7 @@ export class DeleteSlice implements SnapshotAction {
       const index = vbn >>> BITS_PER_BLOCK_SHIFT;
       touched.add(index);
       const keepers = this.#keepers(access, index);
-      if (!keepers.some((block) => hasBit(this.#core, block.address, vbn))) this.#lone.push(vbn);
+      if (!hasBit(this.#core, keepers.address, vbn)) this.#lone.push(vbn);
     }
     this.#cursor = isLast
       ? deletionEndOf(this.#core)
@@ -205,6 +203,7 @@ export class DeleteSlice implements SnapshotAction {
       unshield.block(vbn);
     }
     for (const vbn of this.#treeVbns) this.#core.deletionTree?.pages.delete(vbn);
+    for (const union of this.#unions.values()) union.drop();
     for (const [index, frame] of this.#candidates) {
       if (frame === undefined) continue;
       this.#free(index, frame);
@@ -241,6 +240,7 @@ export class DeleteSlice implements SnapshotAction {
 }
 
 function hasBit(core: Core, plane: Address, vbn: Vbn): boolean {
+  if (plane === 0) return false;
   const bit = vbn % BITS_PER_BLOCK;
   const word = core.arena.u32[(plane >>> 2) + (bit >>> 5)] as number;
   return ((word >>> (bit & 31)) & 1) === 1;

@@ -12,7 +12,7 @@ import type { OpenFile, OpenOptions } from '../../host/filesystem/operations.ts'
 import { ModelFileSystem } from '../oracle/model-file-system.ts';
 import { compare } from '../oracle/tree.ts';
 import { type Request, Session } from '../oracle/workload.ts';
-import { World } from './small-world.ts';
+import { sameBytes, World } from './small-world.ts';
 
 const test = suite('calls in flight');
 
@@ -64,7 +64,7 @@ test('a write that waits for readers to give their frames back goes on', async (
   const data = filled(MIB - 1, 7);
   const write = operations.write(target, data, 1).promise();
   await ended(Promise.all([...reads, write]), '12 reads and a write of 1 MiB');
-  assert.equal(operations.readFile({ path: '/w' }).driveSync().subarray(1), data);
+  sameBytes(operations.readFile({ path: '/w' }).driveSync().subarray(1), data);
 });
 
 test('reads and writes of 1 MiB, far more than the smallest cache holds', async () => {
@@ -79,14 +79,14 @@ test('reads and writes of 1 MiB, far more than the smallest cache holds', async 
   });
   await ended(Promise.all(work), '24 reads and 24 writes');
   files.forEach((file, i) => {
-    assert.equal(
+    sameBytes(
       got[i],
       filled(MIB, i + 1),
       'a read gives what was there before the write after it',
     );
     const now = new Uint8Array(MIB);
     operations.read(file, now, 0).driveSync();
-    assert.equal(now, filled(MIB, 100 + i));
+    sameBytes(now, filled(MIB, 100 + i));
   });
 });
 
@@ -98,7 +98,7 @@ test('a read and a write larger than the whole cache', async () => {
   await ended(operations.write(file, data, 0).promise(), 'a write of 20 MiB');
   const read = new Uint8Array(data.length);
   await ended(operations.read(file, read, 0).promise(), 'a read of 20 MiB');
-  assert.equal(read, data);
+  sameBytes(read, data);
 });
 
 test('[ENGINE 15] a write that misses a block comes before a later one that does not', async () => {
@@ -112,7 +112,7 @@ test('[ENGINE 15] a write that misses a block comes before a later one that does
   await ended(Promise.all([first, second]), 'two writes');
   const block = new Uint8Array(4096);
   operations.read(file, block, 5 * 4096).driveSync();
-  assert.equal(block, filled(4096, 3));
+  sameBytes(block, filled(4096, 3));
 });
 
 test('[ENGINE 15] a sync call comes after the earlier calls on its file', async () => {
@@ -126,10 +126,10 @@ test('[ENGINE 15] a sync call comes after the earlier calls on its file', async 
   operations.write(file, filled(4096, 1_000_000), 5 * 4096).driveSync();
   const block = new Uint8Array(4096);
   operations.read(file, block, 5 * 4096).driveSync();
-  assert.equal(block, filled(4096, 1_000_000), 'seen by the sync read');
+  sameBytes(block, filled(4096, 1_000_000), 'seen by the sync read');
   await ended(Promise.all(calls), '2000 writes');
   operations.read(file, block, 5 * 4096).driveSync();
-  assert.equal(block, filled(4096, 1_000_000), 'and afterwards');
+  sameBytes(block, filled(4096, 1_000_000), 'and afterwards');
 });
 
 /** Random calls by handle, all in flight; the model gets them in call order. */
@@ -336,8 +336,8 @@ test('a CP, a snapshot and calls asked for during a rollback come after it', asy
     const taken = world.create('third').promise();
     const written = operations.writeFile('/c', filled(100, 4), CREATE).promise();
     await ended(Promise.all([rollback, cp, taken, written]), `delay ${delay}`);
-    assert.equal(operations.readFile({ path: '/a' }).driveSync(), filled(50_000, 1));
-    assert.equal(world.at('third').readFile({ path: '/a' }).driveSync(), filled(50_000, 1));
+    sameBytes(operations.readFile({ path: '/a' }).driveSync(), filled(50_000, 1));
+    sameBytes(world.at('third').readFile({ path: '/a' }).driveSync(), filled(50_000, 1));
     world.settle();
     assert.equal(world.accounts().problems, [], `delay ${delay}`);
     world.crash();

@@ -13,6 +13,13 @@ import { replaySequentially } from '../../host/replay/sequential.ts';
 import { type Accounts, bruteForce } from './brute-force.ts';
 import { BlockStore, type MemoryVolume, testParts } from './memory-volume.ts';
 
+/** As assert.equal, which would print the difference of two large arrays for minutes. */
+export function sameBytes(actual: Uint8Array, expected: Uint8Array, message = 'bytes'): void {
+  const at = actual.findIndex((byte, index) => byte !== expected[index]);
+  if (at < 0 && actual.length === expected.length) return;
+  throw new Error(`${message}: ${actual.length} bytes, differ from ${expected.length} at ${at}`);
+}
+
 interface LogRecord {
   readonly sequence: number;
   readonly body: Uint8Array;
