@@ -12,7 +12,13 @@ import type { Front } from '../../host/format/label.ts';
 import type { Engine } from '../../host/volume/engine.ts';
 import { closeEngine } from '../../host/volume/engine.ts';
 import { firstDifference } from '../oracle/tree.ts';
-import { type Cut, type CutWrite, type Devices, RecordingWorld, type Variant } from '../world/recorder.ts';
+import {
+  type Cut,
+  type CutWrite,
+  type Devices,
+  RecordingWorld,
+  type Variant,
+} from '../world/recorder.ts';
 import { shuffled } from '../world/shuffled.ts';
 import { type FlushName, FlushTap, TappedDisk, TappedNvram } from './devices.ts';
 import {
@@ -28,7 +34,7 @@ import {
   TestClock,
   writeAfter,
 } from './engine.ts';
-import { allowedAt, type Batch, say, Story, type StoryOptions } from './story.ts';
+import { allowedAt, type Batch, Story, type StoryOptions, say } from './story.ts';
 
 /** What was done, for the record. */
 export interface Counts {
@@ -107,7 +113,9 @@ async function record(
   const { raid, diskCount, blockCount, logCopies } = setup;
   const name = (index: number) => `disk-${index}`;
   const made: Devices = {
-    disks: Array.from({ length: diskCount }, (_, i) => world.disk({ blockCount, name: name(i), schedule })),
+    disks: Array.from({ length: diskCount }, (_, i) =>
+      world.disk({ blockCount, name: name(i), schedule }),
+    ),
     nvrams: Array.from({ length: logCopies }, (_, i) =>
       world.nvram({ sizeBytes: LOG_BYTES, name: `log-${i}`, schedule, tearBytes: 512 }),
     ),
@@ -131,7 +139,11 @@ async function record(
     await new Task(closeEngine(engine)).promise();
     return await open();
   };
-  const story = new Story(await open(), { clock, position: () => world.position, remount }, options);
+  const story = new Story(
+    await open(),
+    { clock, position: () => world.position, remount },
+    options,
+  );
   await story.tell();
   const { raid: last, log, fs } = story.engine;
   await new Task(closeEngine(story.engine)).promise();
@@ -157,6 +169,8 @@ export interface CutOptions {
   readonly nested: number;
   readonly goOn: number;
   readonly without: number;
+  /** Leaves cuts out that have nothing undecided on a disk. */
+  readonly disksOnly?: boolean;
   readonly lost?: FlushName;
 }
 
@@ -166,7 +180,10 @@ const DROPPED = 'all dropped';
 /** Variants of a cut: all kept, all dropped, and some torn ones. */
 export function variantsOf(cut: Cut, prng: SeededPrng, torn: number): Variant[] {
   const { writes } = cut;
-  const uniform = (label: string, fate: Fate): Variant => ({ label, fates: writes.map(() => fate) });
+  const uniform = (label: string, fate: Fate): Variant => ({
+    label,
+    fates: writes.map(() => fate),
+  });
   const variants: Variant[] = [uniform(KEPT, KEEP)];
   if (writes.length === 0) return variants;
   variants.push(uniform(DROPPED, DROP));
@@ -233,6 +250,8 @@ export async function cutEverywhere(recording: Recording, options: CutOptions): 
   for (const position of world.cutPositions(begun)) {
     const cut = world.cutAt(position);
     known.moveTo(cut);
+    const isOnDisk = cut.writes.some(({ deviceName }) => deviceName.startsWith('disk'));
+    if (options.disksOnly === true && !isOnDisk) continue;
     options.counts.cuts++;
     for (const variant of variantsOf(cut, options.prng, options.torn)) {
       options.counts.variants++;
@@ -288,7 +307,10 @@ class Crash {
     return [...found.keys()][0] as string;
   }
 
-  #mount(devices: Devices, how: { readOnly?: boolean; without?: number; withoutLog?: number } = {}) {
+  #mount(
+    devices: Devices,
+    how: { readOnly?: boolean; without?: number; withoutLog?: number } = {},
+  ) {
     const { counts, lost } = this.#options;
     const { setup, front } = this.#recording;
     counts.mounts++;
@@ -360,7 +382,9 @@ class Crash {
       try {
         this.#compare(this.#mount(cut.materialise(variant)), found);
       } catch (error) {
-        throw new Error(`recovery cut at ${position} of ${mounted}, ${variant.label}: ${message(error)}`);
+        throw new Error(
+          `recovery cut at ${position} of ${mounted}, ${variant.label}: ${message(error)}`,
+        );
       }
     }
   }
@@ -375,7 +399,8 @@ function differenceOf(actual: Contents, allowed: readonly Contents[]): string {
   const wanted = allowed.at(-1) as Contents;
   const names = (contents: Contents) => [...contents.snapshots.keys()].sort().join(' ');
   const texts = [`none of ${allowed.length} allowed states`];
-  if (names(actual) !== names(wanted)) texts.push(`snapshots ${names(actual)}, not ${names(wanted)}`);
+  if (names(actual) !== names(wanted))
+    texts.push(`snapshots ${names(actual)}, not ${names(wanted)}`);
   const difference = firstDifference(actual.tree, wanted.tree);
   if (difference !== undefined) texts.push(difference);
   for (const [name, tree] of actual.snapshots) {

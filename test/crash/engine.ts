@@ -12,7 +12,12 @@ import { verify } from '../../host/filesystem/verify/verify.ts';
 import { Arena } from '../../host/kernels/arena.ts';
 import { InlinePool } from '../../host/kernels/inline-pool.ts';
 import { createKernels, type KernelInstance } from '../../host/kernels/instantiate.ts';
-import { type Engine, type EngineOptions, formatEngine, openEngine } from '../../host/volume/engine.ts';
+import {
+  type Engine,
+  type EngineOptions,
+  formatEngine,
+  openEngine,
+} from '../../host/volume/engine.ts';
 import { listTree, type TreeEntry } from '../oracle/tree.ts';
 
 /** What a volume of the test stands on. */

@@ -29,11 +29,15 @@ for (const [lost, setup, text] of FLUSHES) {
       const recording = await recordStory(setup, { seed: SEED, batchCount: 60, lost });
       const nested = lost === 'label' || lost === 'replay' ? 1 : 0;
       const rates = { nested, goOn: 0, without: 0 };
-      await cutEverywhere(recording, { counts, prng, torn: 3, ...rates, lost });
+      const disksOnly = setup === 'degraded';
+      await cutEverywhere(recording, { counts, prng, torn: 3, ...rates, lost, disksOnly });
     } catch (error) {
       found = error;
     }
-    assert.ok(found instanceof Violation, `${counts.mounts} mounts, and nothing was wrong: ${found}`);
+    assert.ok(
+      found instanceof Violation,
+      `${counts.mounts} mounts, and nothing was wrong: ${found}`,
+    );
     console.log(`  ${lost}: found after ${counts.mounts} mounts`);
     if (process.env['VERBOSE'] !== undefined) console.log(String(found));
   });

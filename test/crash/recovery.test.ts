@@ -7,7 +7,15 @@ import * as assert from 'uvu/assert';
 import { SeededPrng } from '../../host/base/prng.ts';
 import { runSync } from '../../host/base/task.ts';
 import { type Cut, RecordingWorld, type Variant } from '../world/recorder.ts';
-import { contentsOf, digestOf, format, LOG_BYTES, mount, type Setup, writeAfter } from './engine.ts';
+import {
+  contentsOf,
+  digestOf,
+  format,
+  LOG_BYTES,
+  mount,
+  type Setup,
+  writeAfter,
+} from './engine.ts';
 
 const test = suite('recovery');
 const SEED = Number(process.env['SEED'] ?? 1);

@@ -19,7 +19,14 @@ import { SnapshotOperations } from '../../host/filesystem/snapshot-operations.ts
 import type { Engine } from '../../host/volume/engine.ts';
 import { ModelFileSystem } from '../oracle/model-file-system.ts';
 import { listTree, type TreeEntry } from '../oracle/tree.ts';
-import { bytesOf, type Data, makeWorkload, type Outcome, type Request, Session } from '../oracle/workload.ts';
+import {
+  bytesOf,
+  type Data,
+  makeWorkload,
+  type Outcome,
+  type Request,
+  Session,
+} from '../oracle/workload.ts';
 import { type Contents, contentsOf, digestOf, operationsOf, type TestClock } from './engine.ts';
 
 /** A call of the story. */
@@ -101,7 +108,11 @@ function frozenTree(model: ModelFileSystem): readonly TreeEntry[] {
 
 type Writable = Pick<ModelFileSystem, 'write' | 'truncate'>;
 
-function* change(fs: Writable, file: OpenFile, call: Extract<Call, { op: 'patch' | 'cut' }>): Step<void> {
+function* change(
+  fs: Writable,
+  file: OpenFile,
+  call: Extract<Call, { op: 'patch' | 'cut' }>,
+): Step<void> {
   if (call.op === 'cut') yield* wait(fs.truncate({ file }, call.size).asIo());
   else yield* wait(fs.write(file, bytesOf(call.data), call.position).asIo());
 }
@@ -237,7 +248,10 @@ export class Story {
       const length = data.length * (columns - 1);
       if (length > 0) await this.#run([this.#writeFile('/temp', length)]);
       await this.#engine.fs.requestCp()?.promise();
-      if (length > 0) await this.#run([{ op: 'request', request: { op: 'unlink', path: '/temp' }, isSync: false }]);
+      if (length > 0)
+        await this.#run([
+          { op: 'request', request: { op: 'unlink', path: '/temp' }, isSync: false },
+        ]);
     }
     await this.#run([{ op: 'cut', file: BALLAST, size: 65 * 1024 * 1024 }]);
   }
@@ -287,7 +301,8 @@ export class Story {
     await this.#run([{ op: 'request', request: { op: 'unlink', path }, isSync: false }]);
     await operations.write(file, this.#prng.bytes(5000), this.#prng.below(20_000)).result();
     this.#orphans.push(file);
-    if (this.#orphans.length > 1) await operations.close(this.#orphans.shift() as OpenFile).result();
+    if (this.#orphans.length > 1)
+      await operations.close(this.#orphans.shift() as OpenFile).result();
   }
 
   #calls(): Call[] {
@@ -414,13 +429,16 @@ export class Story {
       if ((effective & (1 << index)) === 0) batch.answered[index] = Number.POSITIVE_INFINITY;
     });
     if (ends.size === 0) {
-      const said = batch.calls.map((call, index) => `${say(call)} -> ${JSON.stringify(outcomes[index])}`);
+      const said = batch.calls.map(
+        (call, index) => `${say(call)} -> ${JSON.stringify(outcomes[index])}`,
+      );
       throw new Error(`no order explains ${said.join('; ')}`);
     }
     let end = [...ends.values()][0] as ModelState;
     if (ends.size > 1) {
       const digest = digestOf(await new Task(contentsOf(this.#engine)).result());
-      if (!ends.has(digest)) throw new Error(`no order ends in what is there: ${batch.calls.map(say)}`);
+      if (!ends.has(digest))
+        throw new Error(`no order ends in what is there: ${batch.calls.map(say)}`);
       end = ends.get(digest) as ModelState;
     }
     this.#state = end;

@@ -19,7 +19,9 @@ export function testCuts(
     const rates = { nested: 0.04, goOn: 0.05, without: 0.05 };
     await cutEverywhere(recording, { counts, prng, torn: how.torn, ...rates });
     const { cuts, variants, mounts, nested, replayed, degraded, wentOn } = counts;
-    console.log(`  ${cuts} cuts, ${variants} variants, ${mounts} mounts, ${replayed} records replayed`);
+    console.log(
+      `  ${cuts} cuts, ${variants} variants, ${mounts} mounts, ${replayed} records replayed`,
+    );
     console.log(`  ${nested} recoveries cut, ${degraded} with less redundancy, ${wentOn} went on`);
     assert.ok(recording.changeCount >= 200, 'the story is long enough');
     assert.ok(cuts > 500 && nested > 100 && replayed > 2000 && wentOn > 50);
