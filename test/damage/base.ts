@@ -2,6 +2,7 @@
 // to a crash that leaves records in the log; kept as images of their devices, as they are at the
 // end and as they were at some moments before (for what a disk gives that lost a write).
 
+import { isFsError } from '../../host/base/errors.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
 import { runSync, synchronously, type Task } from '../../host/base/task.ts';
 import type { Disk, Nvram } from '../../host/device/device.ts';
@@ -32,6 +33,8 @@ export interface Setup {
   readonly logCopies: number;
   /** Closed at the end: nothing is left in the log. */
   readonly isClosed?: boolean;
+  /** Filled, and some blocks freed again: no stripe is empty, so the stripe journal is used. */
+  readonly isCrowded?: boolean;
 }
 
 /** Disks first, then the copies of the log. */
@@ -214,6 +217,28 @@ function plant(both: Both): void {
   }
 }
 
+/** Files of one block until there is no more space; then half of them go, so that few stripes fall
+ *  empty: consecutive files lie in a column, 64 of them, then in the next. Twice, as the first time
+ *  some stripes are left for the maps. */
+function crowd(both: Both, commit: () => void): void {
+  both.do((fs) => fs.mkdir('/crowd', 0o755));
+  for (const round of ['a', 'b']) {
+    let count = 0;
+    try {
+      for (; count < 2_000; count++) both.file(`/crowd/${round}${count}`, noise(count, 4_096));
+    } catch (error) {
+      if (!isFsError(error, 'ENOSPC')) throw error;
+    }
+    commit();
+    for (let index = 0; index < count; index++) {
+      if ((index + (index >> 6)) % 2 === 0) continue;
+      both.do((fs) => fs.unlink(`/crowd/${round}${index}`));
+    }
+    commit();
+    commit();
+  }
+}
+
 function change(both: Both, round: number): void {
   both.file('/inline', encoder.encode(`changed ${round}`));
   both.patch('/dir/eight', 9_000, noise(200 + round, 3_000));
@@ -284,6 +309,9 @@ export function build(setup: Setup): Base {
   };
   plant(both);
   commit();
+  if (setup.isCrowded === true) {
+    crowd(both, commit);
+  }
   takeSnapshot('first');
   change(both, 0);
   commit();

@@ -1,17 +1,25 @@
 // Every decoder of bytes from a medium, fed with structures whose fields were changed and whose
 // checksums were mended: a typed error or a value, in bounded time and memory. Checksums keep rot
 // away from decoders, not somebody who makes a volume to deceive.
+//
+// @timeout 3m
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { BLOCK_SIZE, KIND_IMAGE_ROOT, KIND_INDIRECT, KIND_INODES } from '../../assembly/layout/block.ts';
+import {
+  BLOCK_SIZE,
+  KIND_IMAGE_ROOT,
+  KIND_INDIRECT,
+  KIND_INODES,
+} from '../../assembly/layout/block.ts';
 import { INODE_SIZE } from '../../assembly/layout/inode.ts';
 import { JOURNAL_MAGIC } from '../../assembly/layout/journal.ts';
-import { LOG_CRC_OFFSET, LOG_HEADER_SIZE } from '../../assembly/layout/log.ts';
 import {
   FLUSH_CRC_OFFSET,
   FLUSH_HEADER_SIZE,
   FLUSH_SIZE_MAX,
+  LOG_CRC_OFFSET,
+  LOG_HEADER_SIZE,
   RECORD_CHECKSUM_OFFSET,
   RECORD_CRC_OFFSET,
   RECORD_HEADER_SIZE,
@@ -52,7 +60,7 @@ import { LogMemory } from '../../host/nvlog/log-memory.ts';
 import { Geometry } from '../../host/raid/geometry.ts';
 import { Hasher } from '../../host/raid/hasher.ts';
 import { FakeBlocks, bytes as utf8 } from '../filesystem/directory-fake.ts';
-import { build, type Base } from './base.ts';
+import { type Base, build } from './base.ts';
 import { mutate } from './mutate.ts';
 import { type Layout, layoutOf, type Region } from './places.ts';
 
@@ -70,7 +78,14 @@ const at = arena.reserve(BLOCK_SIZE, BLOCK_SIZE);
 let base: Base;
 let layout: Layout;
 test.before(() => {
-  base = build({ name: 'raid4', raid: 'raid4', diskCount: 3, blockCount: 2400, logCopies: 1 });
+  base = build({
+    name: 'decoders',
+    raid: 'raid4',
+    diskCount: 3,
+    blockCount: 800,
+    logCopies: 1,
+    isCrowded: true,
+  });
   layout = layoutOf(base);
 });
 
@@ -106,7 +121,8 @@ function fuzz(
     for (let round = 0; round < Number(ROUNDS); round++) {
       let input = prng.pick(seeds).slice();
       mutate(prng, input, options.end);
-      if (options.isCut === true && prng.chance(0.2)) input = input.slice(0, prng.below(input.length));
+      if (options.isCut === true && prng.chance(0.2))
+        input = input.slice(0, prng.below(input.length));
       options.mend?.(input);
       try {
         decode(input);
@@ -129,10 +145,15 @@ function seal(bytes: Uint8Array): void {
   if (bytes.length <= VOLUME_ROOT_SIZE) sealEnvelope(bytes, hasher.hash);
 }
 
-fuzz('label', () => [diskBytes(0, 0), diskBytes(2, 1)], (input) => decodeLabel(input, hasher.hash), {
-  mend: seal,
-  end: 200,
-});
+fuzz(
+  'label',
+  () => [diskBytes(0, 0), diskBytes(2, 1)],
+  (input) => decodeLabel(input, hasher.hash),
+  {
+    mend: seal,
+    end: 200,
+  },
+);
 
 fuzz(
   'volume root',
@@ -147,7 +168,10 @@ fuzz(
 
 fuzz(
   'journal header',
-  () => blocksOf('journal').filter((block) => new DataView(block.buffer).getUint32(0, true) === JOURNAL_MAGIC),
+  () =>
+    blocksOf('journal').filter(
+      (block) => new DataView(block.buffer).getUint32(0, true) === JOURNAL_MAGIC,
+    ),
   (input) => decodeJournalHeader(input, hasher.hash),
   { mend: seal, end: 300 },
 );
@@ -202,7 +226,10 @@ function mendFlush(): void {
 let flushesTaken = 0;
 fuzz(
   'flush and records',
-  () => layout.flushes.map((blocks) => nvramBytes((blocks[0] as number) * BLOCK_SIZE, blocks.length * BLOCK_SIZE)),
+  () =>
+    layout.flushes.map((blocks) =>
+      nvramBytes((blocks[0] as number) * BLOCK_SIZE, blocks.length * BLOCK_SIZE),
+    ),
   (input) => {
     const [flush] = log.staging;
     arena.u8.fill(0, flush, flush + 65536);
@@ -237,7 +264,15 @@ const REQUESTS: Request[] = [
     seedLow: 3,
     seedHigh: 4,
   },
-  { kind: 'truncate', ino: 20, generation: 1, sizeBytes: 9, time: TIME, zombie: 21, zombieGeneration: 1 },
+  {
+    kind: 'truncate',
+    ino: 20,
+    generation: 1,
+    sizeBytes: 9,
+    time: TIME,
+    zombie: 21,
+    zombieGeneration: 1,
+  },
   { kind: 'link', directory: 1, name: NAME, ino: 20, generation: 1, time: TIME },
   { kind: 'unlink', directory: 1, name: NAME, ino: 20, time: TIME, isOpen: true },
   {
@@ -290,7 +325,12 @@ fuzz(
   { end: 400 },
 );
 
-fuzz('xattr block', () => blocksOf('xattr block'), (input) => decodeXattrs(input), { end: 64 });
+fuzz(
+  'xattr block',
+  () => blocksOf('xattr block'),
+  (input) => decodeXattrs(input),
+  { end: 64 },
+);
 
 const VBN_LIMIT = 8192;
 for (const [region, kind, end] of [

@@ -1,6 +1,8 @@
 // Volumes made to deceive: any structure changed, all checksums right. Mounting, reading, verifying
 // and writing give values or typed errors, in bounded steps; what they give cannot be right. A
 // program that opens a volume from elsewhere must not be taken down by it.
+//
+// @timeout 3m
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';

@@ -1,6 +1,8 @@
 // Damages of volumes without redundancy, over every region of disks and log: a read gives what the
 // model has or an error with a name, and only what was hit may fail. A file system that hands out
 // wrong bytes is worse than one that hands out none.
+//
+// @timeout 6m
 
 import { test } from 'uvu';
 import { testVolumes } from './suite.ts';
@@ -15,7 +17,7 @@ testVolumes([
     blockCount: 3200,
     logCopies: 1,
     isClosed: true,
-    rounds: 1400,
+    rounds: 1300,
   },
 ]);
 

@@ -105,7 +105,7 @@ function pathsOf(models: readonly ModelFileSystem[]): Map<string, Probe['kind'][
         .entries) {
         const child = `${path === '/' ? '' : path}/${name}`;
         if (kind === 'directory') stack.push(child);
-        else if (path !== '/big') paths.set(child, ['entry']);
+        else if (path !== '/big' && path !== '/crowd') paths.set(child, ['entry']);
       }
     }
   }

@@ -327,8 +327,8 @@ class Round {
   /** What was repaired is right on the medium as well. */
   #readAgain(engine: Engine): void {
     if (this.#verdict.isLossy || this.#verdict.isRootGone || this.#hasError) return;
-    // A disk that died meanwhile stays in until it is written to.
-    if (this.#isMounted && this.#damage.lost.size > 0) return;
+    // A disk that died meanwhile, or is old all over, stays in, and is repaired where it is read.
+    if (this.#damage.lost.size > 0) return;
     const { stats } = engine.raid;
     engine.fs.core.cache.forgetClean();
     const before = stats.mismatches;
@@ -340,7 +340,9 @@ class Round {
     const { fs } = engine;
     try {
       const report = synchronously(() => runSync(verify(fs, {})));
-      if (report.problemCount === 0 && found.includes('error')) {
+      // What only the log refers to is not on the disks yet, and not verified.
+      const isGone = this.#verdict.isAnyGone && found.includes('error');
+      if (report.problemCount === 0 && isGone) {
         this.#violate('verify finds nothing, though reads fail');
       }
       const isClean = !this.#verdict.isAnyGone && !this.#verdict.isRootGone && !this.#hasError;
@@ -404,8 +406,8 @@ class Round {
 }
 
 /** What #tryWrite changes of the tree that the model knows. */
-function isChanged({ snapshot, path, kind }: Probe): boolean {
-  return snapshot === undefined && (path === '/' || (path === '/big' && kind === 'entry'));
+function isChanged({ snapshot, path }: Probe): boolean {
+  return snapshot === undefined && (path === '/' || path === '/big');
 }
 
 /** A snapshot cannot even be looked for where their table is gone. */
