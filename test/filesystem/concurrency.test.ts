@@ -80,7 +80,7 @@ test('reads and writes of 1 MiB, far more than the smallest cache holds', async 
   await ended(Promise.all(work), '24 reads and 24 writes');
   files.forEach((file, i) => {
     sameBytes(
-      got[i],
+      got[i] as Uint8Array,
       filled(MIB, i + 1),
       'a read gives what was there before the write after it',
     );
