@@ -227,11 +227,14 @@ class Known {
   #writes = new Set<unknown>();
   readonly #digests = new Map<string, string>();
 
-  moveTo(cut: Cut): void {
+  /** Says whether a write began since the last cut. */
+  moveTo(cut: Cut): boolean {
     const writes = new Set<unknown>(cut.writes.map(({ write }) => write));
-    if ([...writes].some((write) => !this.#writes.has(write))) this.#digests.delete(KEPT);
+    const hasBegun = [...writes].some((write) => !this.#writes.has(write));
+    if (hasBegun) this.#digests.delete(KEPT);
     if ([...this.#writes].some((write) => !writes.has(write))) this.#digests.delete(DROPPED);
     this.#writes = writes;
+    return hasBegun;
   }
 
   find(label: string): string | undefined {
@@ -249,11 +252,11 @@ export async function cutEverywhere(recording: Recording, options: CutOptions): 
   const known = new Known();
   for (const position of world.cutPositions(begun)) {
     const cut = world.cutAt(position);
-    known.moveTo(cut);
+    const torn = known.moveTo(cut) || options.prng.chance(0.3) ? options.torn : 0;
     const isOnDisk = cut.writes.some(({ deviceName }) => deviceName.startsWith('disk'));
     if (options.disksOnly === true && !isOnDisk) continue;
     options.counts.cuts++;
-    for (const variant of variantsOf(cut, options.prng, options.torn)) {
+    for (const variant of variantsOf(cut, options.prng, torn)) {
       options.counts.variants++;
       const crash = new Crash(recording, cut, variant, options);
       try {

@@ -5,5 +5,5 @@ import { suite } from 'uvu';
 import { testCuts } from './test-cuts.ts';
 
 const test = suite('the degraded engine cut everywhere');
-testCuts(test, 'degraded', { batchCount: 150, torn: 1 });
+testCuts(test, 'degraded', { batchCount: 160, torn: 1 });
 test.run();

@@ -222,6 +222,7 @@ export class Story {
     // What came before is not cut.
     this.noteRest();
     this.begun = this.#stage.position();
+    this.changeCount = 0;
     for (let index = 0; index < batchCount; index++) {
       if (remountAt.has(index)) await this.#remount();
       const calls = this.#calls();
@@ -314,7 +315,7 @@ export class Story {
       return [{ op: 'rollback', name: prng.pick(names) }, ...after];
     }
     const calls: Call[] = [];
-    const count = prng.pick([1, 1, 2, 2, 3]);
+    const count = prng.pick([1, 2, 3, 3]);
     for (let index = 0; index < count; index++) calls.push(this.#fileCall());
     if (prng.chance(0.12)) {
       const isFull = names.length >= this.#options.snapshotsMax;
