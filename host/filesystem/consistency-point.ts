@@ -40,8 +40,8 @@ import type { Block } from './block-cache.ts';
 import type { Core } from './core.ts';
 import { type Access, type FileNode, LEVEL_XATTR, PRESENT, placeKey } from './file-node.ts';
 import { Load, MISSING } from './load.ts';
-import { heldByDeletion, loadPlaneTree } from './snapshot-deletion.ts';
 import { PlaneUnion } from './plane-union.ts';
+import { heldByDeletion, loadPlaneTree } from './snapshot-deletion.ts';
 import type { SnapshotAction, Unshield } from './snapshots.ts';
 
 /** Blocks prepared beyond what is known to be needed. */
@@ -65,7 +65,8 @@ interface Frozen {
 export class ConsistencyPoint {
   readonly #core: Core;
   readonly #actions: readonly SnapshotAction[];
-  /** United planes of the neighbours by map block: those that are being made, and the whole ones. */
+  /** United planes of the neighbours by map block: those that are being made, and the whole
+   *  ones. */
   readonly #unions = new Map<number, PlaneUnion>();
   readonly #shields = new Map<number, PlaneUnion>();
   readonly #writes: BlockWrite[] = [];

@@ -1,6 +1,6 @@
-// The union of many snapshots' planes, for one map block. It is made a few planes at a time, and none of
-// them is kept: the frames that it takes do not grow with the number of snapshots, of which a thousand
-// can be side by side (each made from a rollback to one and the same).
+// The union of many snapshots' planes, for one map block. It is made a few planes at a time, and
+// none of them is kept: the frames that it takes do not grow with the number of snapshots, of
+// which a thousand can be side by side (each made from a rollback to one and the same).
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';

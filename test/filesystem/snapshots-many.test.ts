@@ -1,5 +1,6 @@
-// A thousand snapshots, in a row and side by side; what one costs; how they are seen, held, deleted and
-// rolled back to. Agents take one a step and roll back as often: none of it may grow with their number.
+// A thousand snapshots, in a row and side by side; what one costs; how they are seen, held,
+// deleted and rolled back to. Agents take one a step and roll back as often: none of it may grow
+// with their number.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -121,7 +122,7 @@ test('a snapshot writes as many blocks on a volume of 1 TiB as on one of 1 GiB',
   });
 });
 
-test('seen through at() and /.snapshot, read-only; held; deleted while open; stale after rollback', async () => {
+test('seen by at() and /.snapshot; held; deleted while open; stale after rollback', async () => {
   const devices = memoryDevices({ size: '64MiB', logSize: '8MiB' });
   const volume = await Volume.create(devices, { size: '64MiB' });
   const { promises } = volume.fs;
@@ -174,7 +175,11 @@ test('seen through at() and /.snapshot, read-only; held; deleted while open; sta
 test('no snapshot by a name that is none', () => {
   const world = new World({ stripes: 4096 });
   for (const name of ['', 'a/b', '-a', 'a b', 'x'.repeat(256)]) {
-    assert.throws(() => world.create(name).driveSync(), (error: Error) => !isFsError(error), name);
+    assert.throws(
+      () => world.create(name).driveSync(),
+      (error: Error) => !isFsError(error),
+      name,
+    );
   }
 });
 

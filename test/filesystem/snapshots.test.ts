@@ -1,11 +1,12 @@
-// Random histories of changes, snapshots, deletions, rollbacks, remounts and crashes, compared with a
-// model that keeps a copy of the tree for each snapshot, and with a brute-force walk of all pointers.
-// A snapshot that changes, or a block lost or leaked by the snapshot tree's rules, is the worst there is.
+// Random histories of changes, snapshots, deletions, rollbacks, remounts and crashes, compared
+// with a model that keeps a copy of the tree for each snapshot, and with a brute-force walk of
+// all pointers. A snapshot that changes, or a block lost or leaked by the snapshot tree's rules,
+// is the worst there is.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { below, chance, pick, SeededPrng } from '../../host/base/prng.ts';
 import { isFsError } from '../../host/base/errors.ts';
+import { below, chance, pick, SeededPrng } from '../../host/base/prng.ts';
 import { ModelFileSystem } from '../oracle/model-file-system.ts';
 import { compare } from '../oracle/tree.ts';
 import { makeWorkload, Session } from '../oracle/workload.ts';
@@ -111,7 +112,10 @@ class Story {
   #delete(one: Kept): void {
     const task = this.#world.delete(one.name);
     if (one.holds > 0) {
-      assert.throws(() => task.driveSync(), (error: unknown) => isFsError(error) && error.code === 'EBUSY');
+      assert.throws(
+        () => task.driveSync(),
+        (error: unknown) => isFsError(error) && error.code === 'EBUSY',
+      );
       return;
     }
     task.driveSync();
@@ -134,7 +138,11 @@ class Story {
     const { operations } = world;
     assert.is(compare(operations, this.#model).driveSync(), undefined, this.#where);
     const names = world.snapshots.list().map(({ name }) => name);
-    assert.equal(names, this.#kept.map(({ name }) => name), this.#where);
+    assert.equal(
+      names,
+      this.#kept.map(({ name }) => name),
+      this.#where,
+    );
     for (const { name, model } of this.#kept) {
       const difference = compare(world.at(name), model).driveSync();
       assert.is(difference, undefined, `${this.#where}, snapshot ${name}`);

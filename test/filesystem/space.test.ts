@@ -1,6 +1,6 @@
-// A full volume: ENOSPC comes at the call and changes nothing, removals still work, and what was removed
-// can be used again, with and without snapshots. A CP that runs out of space, or a block that is lost at
-// each cycle, would end a volume's life.
+// A full volume: ENOSPC comes at the call and changes nothing, removals still work, and what was
+// removed can be used again, with and without snapshots. A CP that runs out of space, or a block
+// that is lost at each cycle, would end a volume's life.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -72,7 +72,10 @@ for (const geometry of GEOMETRIES) {
       assert.equal(world.accounts().problems, [], `files of ${size} bytes`);
       before ??= blocksFree();
       // The inode file keeps its indirect blocks.
-      assert.ok(blocksFree() >= before - 4 - before / 256, `${size} bytes: ${blocksFree()} free, not ${before}`);
+      assert.ok(
+        blocksFree() >= before - 4 - before / 256,
+        `${size} bytes: ${blocksFree()} free, not ${before}`,
+      );
     }
   });
 
@@ -138,6 +141,49 @@ for (const geometry of GEOMETRIES) {
     world.cp();
     assert.equal(world.accounts().problems, []);
   });
+
+  test(`${name}: when the last block is gone, names go, and then snapshots`, () => {
+    const world = new World(geometry);
+    const { operations } = world;
+    for (let i = 0; i < 1600; i++)
+      operations.writeFile(`/n${i}`, filled(10, i), CREATE).driveSync();
+    world.create('one').driveSync();
+    fill(world, 'a', 30_000);
+    fill(world, 'b', 10);
+    // Each of these takes a block or two, for the snapshot has the old ones: until there is none.
+    const exhaust = (count: number, call: (i: number) => void) => {
+      let isDone = 0;
+      for (let i = 0; i < count; i++) {
+        try {
+          call(i);
+          isDone++;
+          if (i % 8 === 0) world.cp(true);
+        } catch (error) {
+          if (!isNoSpace(error)) throw error;
+        }
+      }
+      world.cp(true);
+      return isDone;
+    };
+    const touch = (i: number) =>
+      operations.change({ path: `/n${(i % 100) * 16 + 15}` }, { mode: i % 512 }).driveSync();
+    exhaust(200, touch);
+    assert.is(exhaust(3, touch), 0, 'not one more change');
+    const removed = exhaust(1500, (i) =>
+      operations.unlink(`/n${(i % 100) * 16 + Math.floor(i / 100)}`).driveSync(),
+    );
+    assert.ok(removed >= 10, `${removed} names removed`);
+    exhaust(30, (i) => world.create(`more${i}`).driveSync());
+    assert.is(world.core.failure, undefined);
+    assert.equal(world.accounts().problems, []);
+    for (const { name: snapshot } of world.snapshots.list()) world.delete(snapshot).driveSync();
+    world.settle();
+    assert.equal(world.accounts().problems, []);
+    touch(1);
+    operations.writeFile('/again', filled(50_000, 9), CREATE).driveSync();
+    world.cp();
+    assert.equal(world.accounts().problems, []);
+  });
 }
 
 /** Random calls near the end of space: each is done, or refused and changes nothing. */
@@ -149,7 +195,8 @@ function fullStory(seed: number): void {
   // Ever smaller files, until not even the smallest goes in.
   for (let i = 0, size = 400_000; size > 100; i++) {
     world.ticks++;
-    const write = (fs: Operations) => fs.writeFile(`/filler${i}`, filled(size, i), CREATE).driveSync();
+    const write = (fs: Operations) =>
+      fs.writeFile(`/filler${i}`, filled(size, i), CREATE).driveSync();
     try {
       write(world.operations);
     } catch (error) {
@@ -182,7 +229,11 @@ function fullStory(seed: number): void {
     const expected = sessions.model.apply(request).driveSync();
     assert.equal(actual, expected, `seed ${seed}, step ${step}: ${JSON.stringify(request)}`);
     if (chance(prng, 0.02)) world.cp();
-    if (chance(prng, 0.01)) world.create(`s${step}`).promise().catch(() => {});
+    if (chance(prng, 0.01))
+      world
+        .create(`s${step}`)
+        .promise()
+        .catch(() => {});
     if (chance(prng, 0.02)) {
       const [oldest] = world.snapshots.list();
       if (oldest !== undefined) world.delete(oldest.name).driveSync();

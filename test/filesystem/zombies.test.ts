@@ -1,6 +1,7 @@
-// Removing and cutting large files: a few blocks change in the call, whatever the file's size, and the
-// blocks come back in the background, across CPs, mounts and crashes, each exactly once. Without that an
-// unlink of 10 GiB would stop everybody for minutes, or a crash in it would leak the file for ever.
+// Removing and cutting large files: a few blocks change in the call, whatever the file's size,
+// and the blocks come back in the background, across CPs, mounts and crashes, each exactly once.
+// Without that an unlink of 10 GiB would stop everybody for minutes, or a crash in it would leak
+// the file for ever.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -90,7 +91,7 @@ test('the zombie is mounted again at every CP of its end, cleanly and after a cr
   assert.is(world.accounts().activeCount, before);
 });
 
-test('a file that is unlinked while open can be read and written, and goes when it is closed', () => {
+test('a file that is unlinked while open can be used, and goes when it is closed', () => {
   const world = new World({ stripes: 16_384, hasLog: true });
   const { operations } = world;
   const before = world.accounts().activeCount;

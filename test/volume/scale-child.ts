@@ -1,6 +1,6 @@
-// One story of scale in a process of its own, so that its memory is its own: a directory of very many
-// files, a file of 100 GiB, and a removal, on real files. Prints what it measured as one line of JSON.
-// Arguments: directory, number of files.
+// One story of scale in a process of its own, so that its memory is its own: a directory of very
+// many files, a file of 100 GiB, and a removal, on real files. Prints what it measured as one
+// line of JSON. Arguments: directory, number of files.
 
 import { Volume } from '../../host/node.ts';
 
