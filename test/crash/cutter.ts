@@ -148,10 +148,11 @@ async function record(
   const { raid: last, log, fs } = story.engine;
   await new Task(closeEngine(story.engine)).promise();
   story.noteRest();
+  const { stripesJournaled, stripesFull } = last.stats;
   const stats = [
     `${story.changeCount} changes, ${story.refusedCount} refused for space`,
     `${fs.core.cpCount} CPs and ${log?.stats.flushCount} log flushes since the last mount`,
-    `${last.stats.stripesJournaled} of ${last.stats.stripesJournaled + last.stats.stripesFull} stripes journaled`,
+    `${stripesJournaled} of ${stripesJournaled + stripesFull} stripes journaled`,
   ].join(', ');
   const { batches, changeCount, begun } = story;
   return { setup, seed: options.seed, world, front, begun, batches, changeCount, stats };
@@ -203,8 +204,8 @@ export function variantsOf(cut: Cut, prng: SeededPrng, torn: number): Variant[] 
   return withoutIdle(cut, variants);
 }
 
-/** A write that a sync call has overtaken, and that lands late, gives sectors the bytes that they have:
- *  it changes nothing (ENGINE 5 counts on that). */
+/** A write that a sync call has overtaken, and that lands late, gives sectors the bytes that they
+ *  have: it changes nothing (ENGINE 5 counts on that). */
 function withoutIdle(cut: Cut, variants: Variant[]): Variant[] {
   const { disks, nvrams } = cut.materialise(variants[1] as Variant);
   const devices = new Map([...disks, ...nvrams].map((device) => [device.name, device]));
@@ -221,8 +222,8 @@ function withoutIdle(cut: Cut, variants: Variant[]): Variant[] {
   }));
 }
 
-/** What crashes before left, where it is known that this one leaves the same: all kept is the same until
- *  a write begins, all dropped until a flush ends. */
+/** What crashes before left, where it is known that this one leaves the same: all kept is the same
+ *  until a write begins, all dropped until a flush ends. */
 class Known {
   #writes = new Set<unknown>();
   readonly #digests = new Map<string, string>();
@@ -289,7 +290,8 @@ class Crash {
     const { position } = this.#cut;
     const batch = batches.findLast(({ begun }) => begun <= position);
     const calls = batch?.calls.map(say).join('; ');
-    return `${setup.name}, seed ${seed}, cut ${position}, ${this.#variant.label}, during [${calls}]`;
+    const cut = `cut ${position}, ${this.#variant.label}`;
+    return `${setup.name}, seed ${seed}, ${cut}, during [${calls}]`;
   }
 
   /** Gives the digest of what is there. */

@@ -1,5 +1,5 @@
-// As cuts.test.ts, on four disks with parity and two copies of the log; now and then one of the disks
-// and one of the copies are lost in the crash, and the rest must do as well.
+// As cuts.test.ts, on four disks with parity and two copies of the log: what was answered must be
+// there after every cut. Parity and journal are what a crash can tear without anybody seeing it.
 
 import { suite } from 'uvu';
 import { testCuts } from './test-cuts.ts';

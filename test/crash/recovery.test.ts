@@ -1,6 +1,6 @@
-// A mount is cut at each of its writes, and the mount after it again, and the one after that: what was
-// there must be found by the last. A volume that comes up after one crash and not after three is lost
-// when the power fails in a thunderstorm.
+// A mount is cut at each of its writes, and the mount after it again, and the one after that: what
+// was there must be found by the last. A volume that comes up after one crash and not after three
+// is lost when the power fails in a thunderstorm.
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';

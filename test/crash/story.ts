@@ -1,12 +1,12 @@
-// A story: what a volume goes through while it is recorded, and what a crash at any moment of it may
-// leave.
+// A story: what a volume goes through while it is recorded, and what a crash at any moment of it
+// may leave.
 //
-// It is told in batches. The calls of a batch are under way together; the next one begins when all are
-// answered. Calls take effect in some order (that of the log); which, only their outcomes tell. A batch
-// is few calls, so all orders are tried on the model, and those kept that give the outcomes seen. After
-// a crash there may be what any beginning of such an order leaves, as long as it has all that were
-// answered. The one exception is a snapshot made by a CP, which is lost if the CP is, though changes
-// after it may be in the log.
+// It is told in batches. The calls of a batch are under way together; the next one begins when all
+// are answered. Calls take effect in some order (that of the log); which, only their outcomes tell.
+// A batch is few calls, so all orders are tried on the model, and those kept that give the outcomes
+// seen. After a crash there may be what any beginning of such an order leaves, as long as it has
+// all that were answered. The one exception is a snapshot made by a CP, which is lost if the CP is,
+// though changes after it may be in the log.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { isFsError } from '../../host/base/errors.ts';
@@ -131,8 +131,8 @@ function possibleOf(mask: number, contents: Contents): Possible {
 
 export interface Batch {
   readonly calls: readonly Call[];
-  /** World positions: where it began, and where each call was answered (Infinity: it changed nothing,
-   *  so that nothing was promised; what it saw of others may be lost yet). */
+  /** World positions: where it began, and where each call was answered (Infinity: it changed
+   *  nothing, so that nothing was promised; what it saw of others may be lost yet). */
   readonly begun: number;
   readonly answered: number[];
   possible: readonly Possible[];
@@ -239,8 +239,9 @@ export class Story {
     this.noteRest();
   }
 
-  /** Lays a block that stays into each of many stripes: then CPs find no empty ones, and must go through
-   *  the stripe journal. Its file ends far out, so that listings pass over what is in it. */
+  /** Lays a block that stays into each of many stripes: then CPs find no empty ones, and must go
+   *  through the stripe journal. Its file ends far out, so that listings pass over what is in
+   *  it. */
   async #layBallast(): Promise<void> {
     const { ballastStripes, columns } = this.#options;
     for (let at = 0; at < ballastStripes; at += BALLAST_STEP) {

@@ -11,7 +11,7 @@ export function testCuts(
   how: { readonly batchCount: number; readonly torn: number },
 ): void {
   const seed = Number(process.env['SEED'] ?? 1);
-  test(`[N-1] [N-10] [N-11] [I-1] ${setup}: all that was answered survives, seed ${seed}`, async () => {
+  test(`[N-1, N-10, N-11, I-1] ${setup}: what was answered survives, seed ${seed}`, async () => {
     const recording = await recordStory(setup, { seed, batchCount: how.batchCount });
     console.log(`  ${setup}, seed ${seed}: ${recording.stats}`);
     const counts = newCounts();

@@ -2,7 +2,7 @@
 // model has or an error with a name, and only what was hit may fail. A file system that hands out
 // wrong bytes is worse than one that hands out none.
 //
-// @timeout 6m
+// @timeout 15m
 
 import { test } from 'uvu';
 import { testVolumes } from './suite.ts';

@@ -2,7 +2,7 @@
 // and what was repaired stays right; beyond it only what was hit fails, with an error that has a
 // name.
 //
-// @timeout 6m
+// @timeout 15m
 
 import { test } from 'uvu';
 import { testVolumes } from './suite.ts';
