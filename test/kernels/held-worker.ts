@@ -11,7 +11,7 @@ export const HELD = 1024;
 /** 1 = go on. */
 export const GATE = 1028;
 /** Should the test die, the thread must not stay. */
-const HOLD_MS_MAX = 20_000;
+export const HOLD_MS_MAX = 20_000;
 
 let attached: ReturnType<typeof attachKernels> | undefined;
 
@@ -25,6 +25,7 @@ export default function work(task: KernelTask): number {
   );
   if (index === undefined) return 0;
   Atomics.store(words, HELD / 4, 1);
+  Atomics.notify(words, HELD / 4);
   Atomics.wait(words, GATE / 4, 0, HOLD_MS_MAX);
   board.work(index);
   return 1 + board.workAll(task.thread);
