@@ -11,6 +11,29 @@ export function isZeroBytes(bytes: Uint8Array): boolean {
   return true;
 }
 
+/** Makes bytes [from, to) zero. `fill` goes byte by byte where memory is shared: for a block it
+ *  takes six times as long as a copy of zeros. */
+export function zeroBytes(bytes: Uint8Array, from = 0, to = bytes.length): void {
+  if (to - from < ZEROS_WORTHWHILE) {
+    bytes.fill(0, from, to);
+    return;
+  }
+  for (let at = from; at < to; at += ZEROS.length) {
+    const count = to - at;
+    bytes.set(count < ZEROS.length ? ZEROS.subarray(0, count) : ZEROS, at);
+  }
+}
+
+const ZEROS = new Uint8Array(65536);
+const ZEROS_WORTHWHILE = 256;
+
+/** A copy of bytes [from, to) on the heap; `slice` has the same trouble. */
+export function copyBytes(bytes: Uint8Array, from: number, to: number): Uint8Array {
+  const copy = new Uint8Array(to - from);
+  copy.set(bytes.subarray(from, to));
+  return copy;
+}
+
 /** Whether both have the same length and bytes. */
 export function isEqualBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;

@@ -8,7 +8,7 @@
 // tens of thousands of images out of the same recorded writes.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
-import { isZeroBytes } from '../base/bytes.ts';
+import { isZeroBytes, zeroBytes } from '../base/bytes.ts';
 
 /** Bytes in a chunk: what is written is mostly whole blocks. */
 const CHUNK_SIZE = BLOCK_SIZE;
@@ -57,7 +57,7 @@ export class SparseBytes {
       const size = page === undefined ? CHUNK_SIZE * PAGE_CHUNKS : CHUNK_SIZE;
       const start = position % size;
       const count = Math.min(size - start, view.length - done);
-      if (chunk === undefined) view.fill(0, done, done + count);
+      if (chunk === undefined) zeroBytes(view, done, done + count);
       else view.set(chunk.bytes.subarray(start, start + count), done);
       done += count;
     }

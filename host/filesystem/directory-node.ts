@@ -39,6 +39,7 @@ import {
   DIRECTORY_SEED_OFFSET,
   DIRECTORY_SLOTS_OFFSET,
 } from '../../assembly/layout/directory.ts';
+import { zeroBytes } from '../base/bytes.ts';
 import { StorageError } from '../base/errors.ts';
 import type { Address, Fbn } from '../base/units.ts';
 import { hashName, nameHash } from './directory-hash.ts';
@@ -191,7 +192,7 @@ export function formatNode(
   view.setUint16(node + DIRECTORY_COUNT_OFFSET, 0, true);
   view.setUint16(node + DIRECTORY_HEAP_OFFSET, level === 0 ? BLOCK_SIZE : 0, true);
   view.setUint32(node + DIRECTORY_NEXT_OFFSET, next, true);
-  blocks.u8.fill(0, node + DIRECTORY_SLOTS_OFFSET, node + BLOCK_SIZE);
+  zeroBytes(blocks.u8, node + DIRECTORY_SLOTS_OFFSET, node + BLOCK_SIZE);
 }
 
 /** The directory's seed. */

@@ -9,6 +9,7 @@ import {
   INODE_LEVEL_OFFSET,
   INODE_POINTERS,
 } from '../../assembly/layout/inode.ts';
+import { zeroBytes } from '../base/bytes.ts';
 import { inodeBlocks, inodeLevel, inodeSizeBytes, setInodeSizeBytes } from '../format/inode.ts';
 import { type Access, type FileNode, LEVEL_XATTR, PRESENT, placeKey } from './file-node.ts';
 import { MISSING } from './load.ts';
@@ -68,7 +69,7 @@ export function copyOut(
     const offset = at % BLOCK_SIZE;
     const count = Math.min(BLOCK_SIZE - offset, length - done);
     const block = node.find(PRESENT, 0, fbnOf(at));
-    if (block === undefined) target.fill(0, done, done + count);
+    if (block === undefined) zeroBytes(target, done, done + count);
     else {
       const from = block.address + offset;
       target.set(scope.u8.subarray(from, from + count), done);
@@ -88,7 +89,7 @@ function copyInline(
   const there = Math.max(0, Math.min(length, INODE_INLINE_SIZE - position));
   const from = inode + INODE_DATA_OFFSET + position;
   if (there > 0) target.set(scope.u8.subarray(from, from + there));
-  target.fill(0, there, length);
+  zeroBytes(target, there, length);
 }
 
 /** LOAD for `copyIn`: partly written blocks themselves, of all others the way to their slots. */
@@ -149,7 +150,7 @@ export function copyIn(scope: Scope, node: FileNode, data: Uint8Array, position:
     const source = count === data.length ? data : data.subarray(done, done + count);
     u8.set(source, block.address + offset);
     if (isWhole && count < BLOCK_SIZE)
-      u8.fill(0, block.address + count, block.address + BLOCK_SIZE);
+      zeroBytes(u8, block.address + count, block.address + BLOCK_SIZE);
     done += count;
   }
 }
@@ -264,7 +265,7 @@ function clearTail(scope: Scope, node: FileNode, size: number): void {
   const offset = size % BLOCK_SIZE;
   if (offset === 0 || node.find(PRESENT, 0, fbnOf(size)) === undefined) return;
   const { address } = node.change(0, fbnOf(size));
-  scope.u8.fill(0, address + offset, address + BLOCK_SIZE);
+  zeroBytes(scope.u8, address + offset, address + BLOCK_SIZE);
 }
 
 /** MODIFY: cuts a higher tree in O(height): everything to the right of the path to the new end

@@ -29,6 +29,7 @@ import {
   INODE_XATTR_OFFSET,
 } from '../../assembly/layout/inode.ts';
 import { assert, InvariantError } from '../base/assert.ts';
+import { zeroBytes } from '../base/bytes.ts';
 import type { Address, Ino, Vbn } from '../base/units.ts';
 import { addInodeBlocks, inodeFlags, inodeLevel, inodePointerAt } from '../format/inode.ts';
 import {
@@ -203,7 +204,7 @@ export class FileNode {
 
   #create(level: number, index: number, keep: boolean): Block {
     const block = this.#cache.createDirty(level, index);
-    if (keep) this.#cache.arena.u8.fill(0, block.address, block.address + BLOCK_SIZE);
+    if (keep) zeroBytes(this.#cache.arena.u8, block.address, block.address + BLOCK_SIZE);
     this.addBlocks(1);
     return block;
   }
@@ -247,7 +248,7 @@ export class FileNode {
     this.#view.setUint8(inode + INODE_LEVEL_OFFSET, height + 1);
     if (isEmpty && (height > 0 ? this.#hasNoDirty(height - 1) : true)) return;
     const block = this.#cache.createDirty(height, 0);
-    u8.fill(0, block.address, block.address + BLOCK_SIZE);
+    zeroBytes(u8, block.address, block.address + BLOCK_SIZE);
     u8.copyWithin(block.address, data, data + INODE_INLINE_SIZE);
     u8.fill(0, data, data + INODE_INLINE_SIZE);
     this.addBlocks(1);

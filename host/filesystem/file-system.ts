@@ -30,6 +30,7 @@ import {
   INODE_MODE_OFFSET,
   INODES_PER_BLOCK,
 } from '../../assembly/layout/inode.ts';
+import { zeroBytes } from '../base/bytes.ts';
 import { isFsError, isStorageError, StorageError } from '../base/errors.ts';
 import { type Step, Task, wait } from '../base/task.ts';
 import type { BlockVolume } from '../device/block-volume.ts';
@@ -134,8 +135,8 @@ export class FileSystem {
     const fs = new FileSystem(parts);
     const { core } = fs;
     const root = core.cache.createDirty(0, 0);
-    core.arena.u8.fill(0, root.address, root.address + BLOCK_SIZE);
-    core.arena.u8.fill(0, core.volumeFiles, core.volumeFiles + VOLUME_FILES_SIZE);
+    zeroBytes(core.arena.u8, root.address, root.address + BLOCK_SIZE);
+    zeroBytes(core.arena.u8, core.volumeFiles, core.volumeFiles + VOLUME_FILES_SIZE);
     fs.#formatRoot(root);
     core.state = firstState(core.env);
     fs.#assemble(root, HOLE, false);

@@ -4,6 +4,7 @@
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
+import { zeroBytes } from '../base/bytes.ts';
 import type { Address } from '../base/units.ts';
 import type { Block } from './block-cache.ts';
 import type { Core } from './core.ts';
@@ -56,7 +57,7 @@ export class PlaneUnion {
       this.#block = cache.startLoad();
       assert(this.#block !== undefined, 'a CP has frames of its own');
       const { address } = this.#block;
-      arena.u8.fill(0, address, address + BLOCK_SIZE);
+      zeroBytes(arena.u8, address, address + BLOCK_SIZE);
     }
     return this.#block;
   }

@@ -47,6 +47,7 @@ import {
   RECORD_MAGIC_OFFSET,
   RECORD_SEQUENCE_OFFSET,
 } from '../../assembly/layout/log.ts';
+import { copyBytes, zeroBytes } from '../base/bytes.ts';
 import { StorageError } from '../base/errors.ts';
 import type { Address } from '../base/units.ts';
 import type { Arena } from '../kernels/arena.ts';
@@ -218,7 +219,7 @@ export function encodeFlush(checksums: LogChecksums, at: Address, header: FlushH
     record += recordBytesOf(view.getUint32(record + RECORD_BODY_BYTES_OFFSET, true));
   }
   const flushBytes = flushBytesOf(header.recordBytes);
-  u8.fill(0, end, at + flushBytes);
+  zeroBytes(u8, end, at + flushBytes);
   return flushBytes;
 }
 
@@ -321,7 +322,7 @@ export function decodeRecords(
         sequence,
         kind: view.getUint16(record + RECORD_KIND_OFFSET, true),
         flags: view.getUint32(record + RECORD_FLAGS_OFFSET, true),
-        body: u8.slice(body, body + bodyBytes),
+        body: copyBytes(u8, body, body + bodyBytes),
       });
     }
     record += recordBytesOf(bodyBytes);

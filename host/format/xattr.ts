@@ -19,6 +19,7 @@ import {
   XATTR_VALUE_LENGTH_OFFSET,
 } from '../../assembly/layout/xattr.ts';
 import { assert } from '../base/assert.ts';
+import { zeroBytes } from '../base/bytes.ts';
 import { StorageError } from '../base/errors.ts';
 
 /** An attribute; name (1..255 bytes) and value are copies. */
@@ -72,7 +73,7 @@ export function encodeXattrs(block: Uint8Array, xattrs: readonly Xattr[]): void 
   assert(xattrs.length > 0, 'there are attributes');
   assert(used <= BLOCK_SIZE, 'attributes fit in a block', used, BLOCK_SIZE);
   const view = new DataView(block.buffer, block.byteOffset, BLOCK_SIZE);
-  block.fill(0, 0, BLOCK_SIZE);
+  zeroBytes(block, 0, BLOCK_SIZE);
   view.setUint32(XATTR_MAGIC_OFFSET, XATTR_MAGIC, true);
   view.setUint16(XATTR_COUNT_OFFSET, xattrs.length, true);
   view.setUint16(XATTR_USED_OFFSET, used, true);

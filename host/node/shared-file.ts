@@ -22,6 +22,7 @@ import {
   writevSync,
 } from 'node:fs';
 import { assert } from '../base/assert.ts';
+import { zeroBytes } from '../base/bytes.ts';
 import { StorageError } from '../base/errors.ts';
 
 /** Views that one readv or writev takes (IOV_MAX of Linux and macOS). */
@@ -234,7 +235,7 @@ export class Remaining {
   fillZeros(): void {
     let offset = this.#offset;
     for (let index = this.#index; index < this.#views.length; index++) {
-      (this.#views[index] as Uint8Array).fill(0, offset);
+      zeroBytes(this.#views[index] as Uint8Array, offset);
       offset = 0;
     }
   }

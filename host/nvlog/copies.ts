@@ -5,6 +5,7 @@
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { LOG_HALVES_OFFSET } from '../../assembly/layout/log.ts';
 import { assert } from '../base/assert.ts';
+import { zeroBytes } from '../base/bytes.ts';
 import { isStorageError } from '../base/errors.ts';
 import type { Io, Step } from '../base/task.ts';
 import { isPromise, wait } from '../base/task.ts';
@@ -75,7 +76,7 @@ export class LogCopies {
       const block = view.subarray(at, at + BLOCK_SIZE);
       const error = yield* this.#tryRead(copy, offsetBytes + at, block);
       if (error === undefined) continue;
-      block.fill(0);
+      zeroBytes(block);
       const unreadable = this.#unreadable[copy] ?? new Map<number, unknown>();
       this.#unreadable[copy] = unreadable;
       unreadable.set(offsetBytes + at, error);

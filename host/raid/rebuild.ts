@@ -6,6 +6,7 @@
 // disk is left out: as many blocks are lost as on that disk.
 
 import { BLOCK_SIZE, TETRIS_STRIPES } from '../../assembly/layout/block.ts';
+import { zeroBytes } from '../base/bytes.ts';
 import type { Prng } from '../base/env.ts';
 import { StorageError } from '../base/errors.ts';
 import type { Io, Step } from '../base/task.ts';
@@ -99,7 +100,7 @@ function* rebuildTetris(
     const isComplete = parts.every((part) => part !== undefined);
     if (isComplete) xorParts(arena.u32, arena.u8, target, parts as Uint8Array[]);
     else {
-      arena.u8.fill(0, target, target + BLOCK_SIZE);
+      zeroBytes(arena.u8, target, target + BLOCK_SIZE);
       stats.unreadable++;
     }
     frames.push(target);

@@ -34,6 +34,7 @@ import {
   TETRIS_STRIPES,
 } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
+import { zeroBytes } from '../base/bytes.ts';
 import type { KernelJob } from '../base/env.ts';
 import { StorageError } from '../base/errors.ts';
 import type { Io, Step } from '../base/task.ts';
@@ -337,7 +338,7 @@ export class Writer {
     const { arena } = this.#core;
     // Parity itself first, then at most 16 copies: 17 sources, and again with the new blocks.
     const copies: Address[] = [];
-    arena.u8.fill(0, how.parity, how.parity + BLOCK_SIZE);
+    zeroBytes(arena.u8, how.parity, how.parity + BLOCK_SIZE);
     for (const { member, dbn } of this.#places(group, stripe, how.isReplaced)) {
       const bytes = how.blocks.get(placeKey(member.index, dbn));
       if (bytes === undefined) throw unwritable(member);

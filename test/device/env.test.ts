@@ -3,7 +3,7 @@
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isEqualBytes, isZeroBytes } from '../../host/base/bytes.ts';
+import { copyBytes, isEqualBytes, isZeroBytes, zeroBytes } from '../../host/base/bytes.ts';
 import { below, SeededPrng } from '../../host/base/prng.ts';
 import { nodeEnv } from '../../host/node/env.ts';
 
@@ -126,6 +126,30 @@ test('timers fire once, can be cancelled', async () => {
     });
   });
   assert.is(cancelled, 0);
+});
+
+test('zeroing and copying a range, and nothing beside it, in plain and in shared memory', () => {
+  const size = 200_000;
+  for (const buffer of [new ArrayBuffer(size), new SharedArrayBuffer(size)]) {
+    for (const [from, to] of [
+      [0, 0],
+      [3, 40],
+      [1, 257],
+      [5, 65_541],
+      [7, 65_542],
+      [70_000, size - 1],
+      [0, size],
+    ] as const) {
+      const bytes = new Uint8Array(buffer);
+      bytes.set(new Uint8Array(size).fill(0xa5));
+      assert.ok(copyBytes(bytes, from, to).every((byte) => byte === 0xa5));
+      zeroBytes(bytes, from, to);
+      assert.ok(isZeroBytes(bytes.subarray(from, to)), `${from} to ${to}`);
+      const rest = bytes.reduce((sum, byte) => sum + (byte === 0xa5 ? 1 : 0), 0);
+      assert.is(rest, size - (to - from), `${from} to ${to}`);
+      assert.is(copyBytes(bytes, from, to).buffer.byteLength, to - from);
+    }
+  }
 });
 
 test('random numbers and the silent logger of Node', () => {
