@@ -26,7 +26,7 @@ import {
 import { StorageError } from '../base/errors.ts';
 import type { Address, Vbn } from '../base/units.ts';
 import { inodeLevel, inodeProblem } from '../format/inode.ts';
-import { getPointerVbn, type Pointer } from '../format/pointer.ts';
+import { getPointerVbn, type Pointer, pointerProblem } from '../format/pointer.ts';
 import type { Arena } from '../kernels/arena.ts';
 import { heightFor } from './file-node.ts';
 
@@ -82,6 +82,8 @@ function pointersProblem(
   vbnLimit: Vbn,
 ): string | undefined {
   for (let at = address; at < address + size; at += POINTER_SIZE) {
+    const problem = pointerProblem(view, at);
+    if (problem !== undefined) return problem;
     const vbn = getPointerVbn(view, at);
     if (vbn >= vbnLimit) return `a pointer to block ${vbn}, beyond the volume`;
   }

@@ -8,7 +8,7 @@ import { POINTER_SIZE } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
 import { StorageError } from '../base/errors.ts';
 import type { Ino, Instant } from '../base/units.ts';
-import { getPointer, type Pointer, setPointer } from '../format/pointer.ts';
+import { getPointer, type Pointer, pointerProblem, setPointer } from '../format/pointer.ts';
 import { RecordReader, type RecordWriter } from '../format/record.ts';
 import type { AttributeChange } from './operations.ts';
 
@@ -197,7 +197,6 @@ const REFERENCE = 11;
 export const REQUEST_SIZE_MAX = 768;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** A record's body as parts, good until `writer` is used again. A write's data is not copied; there
  *  is one write at most. */
@@ -284,9 +283,11 @@ function decodePointers(bytes: Uint8Array): Pointer[] {
     throw new StorageError('LOG_DAMAGED', 'a log record has part of a pointer');
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Array.from({ length: bytes.length / POINTER_SIZE }, (_, index) =>
-    getPointer(view, index * POINTER_SIZE),
-  );
+  return Array.from({ length: bytes.length / POINTER_SIZE }, (_, index) => {
+    const problem = pointerProblem(view, index * POINTER_SIZE);
+    if (problem !== undefined) throw new StorageError('LOG_DAMAGED', `a log record has ${problem}`);
+    return getPointer(view, index * POINTER_SIZE);
+  });
 }
 
 /** The requests of a record's body. Throws LOG_DAMAGED, UNSUPPORTED_FEATURE. */
@@ -370,7 +371,7 @@ function decodeOther(kind: number, r: RecordReader): Request {
         name: r.bytes(),
         ino: r.u64(),
         time: r.time(),
-        isOpen: r.u8() !== 0,
+        isOpen: r.flag(),
       };
     case RENAME:
       return {
@@ -382,7 +383,7 @@ function decodeOther(kind: number, r: RecordReader): Request {
         ino: r.u64(),
         victim: r.u64(),
         time: r.time(),
-        isVictimOpen: r.u8() !== 0,
+        isVictimOpen: r.flag(),
       };
     case REFERENCE:
       return {
@@ -400,7 +401,7 @@ function decodeOther(kind: number, r: RecordReader): Request {
         generation: r.u32(),
         name: r.bytes(),
         value: r.bytes(),
-        isRemoval: r.u8() !== 0,
+        isRemoval: r.flag(),
         time: r.time(),
       };
     default:
@@ -415,7 +416,7 @@ function decodeSnapshotRequest(kind: number, r: RecordReader): Request {
         kind: 'snapshot',
         cp: r.u64(),
         id: r.u64(),
-        name: decoder.decode(r.bytes().slice()),
+        name: r.text(),
         time: r.time(),
       };
     case SNAPSHOT_CHANGE:
@@ -423,8 +424,8 @@ function decodeSnapshotRequest(kind: number, r: RecordReader): Request {
         kind: 'snapshotChange',
         id: r.u64(),
         holds: r.u32(),
-        name: decoder.decode(r.bytes().slice()),
-        isDeleted: r.u8() !== 0,
+        name: r.text(),
+        isDeleted: r.flag(),
       };
     default:
       throw new StorageError('UNSUPPORTED_FEATURE', `a log record asks for request ${kind}`);

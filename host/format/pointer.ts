@@ -2,6 +2,7 @@
 
 import {
   CHECKSUM_XXHASH64,
+  KIND_AREAS,
   POINTER_CHECKSUM_OFFSET,
   POINTER_FLAGS_OFFSET,
   POINTER_SIZE,
@@ -32,6 +33,19 @@ export function getPointer(view: DataView, at: number): Pointer {
     checksumLow: view.getUint32(at + POINTER_CHECKSUM_OFFSET, true),
     checksumHigh: view.getUint32(at + POINTER_CHECKSUM_OFFSET + 4, true),
   };
+}
+
+/** What is wrong with the bytes of a pointer that came from a medium; undefined = nothing. */
+export function pointerProblem(view: DataView, at: number): string | undefined {
+  const flags = view.getUint16(at + POINTER_FLAGS_OFFSET, true);
+  if (getPointerVbn(view, at) === 0) {
+    const low = view.getUint32(at + POINTER_CHECKSUM_OFFSET, true);
+    const high = view.getUint32(at + POINTER_CHECKSUM_OFFSET + 4, true);
+    return (flags | low | high) === 0 ? undefined : 'a hole that is not all zero';
+  }
+  if ((flags & 15) !== CHECKSUM_XXHASH64) return `a pointer with checksum algorithm ${flags & 15}`;
+  const kind = flags >> 4;
+  return kind > 0 && kind <= KIND_AREAS ? undefined : `a pointer to a block of kind ${kind}`;
 }
 
 export function setPointer(view: DataView, at: number, pointer: Pointer): void {

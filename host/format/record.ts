@@ -7,6 +7,7 @@ import type { Instant } from '../base/units.ts';
 import { getInstant, getU64, setInstant, setU64 } from './words.ts';
 
 const INITIAL_SIZE = 256;
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Writes fields into a buffer that it reuses; `take` gives a copy. */
 export class RecordWriter {
@@ -93,8 +94,23 @@ export class RecordReader {
   }
   time(): Instant {
     const time = getInstant(this.#view, this.#advance(TIME_SIZE));
-    if (time.nanoseconds > 999_999_999) throw damaged('a time out of range');
+    const isTime = Number.isSafeInteger(time.seconds) && time.nanoseconds < 1e9;
+    if (!isTime) throw damaged('a time out of range');
     return time;
+  }
+  flag(): boolean {
+    const value = this.u8();
+    if (value > 1) throw damaged('a flag that is neither yes nor no');
+    return value === 1;
+  }
+  /** UTF-8, as `bytes`. */
+  text(): string {
+    try {
+      return decoder.decode(this.bytes().slice());
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      throw damaged('a text that is none');
+    }
   }
   /** A copy is not made: the bytes are the record's. */
   bytes(): Uint8Array {

@@ -1,5 +1,6 @@
 // Codec of snapshot table entries.
 
+import { KIND_IMAGE_ROOT } from '../../assembly/layout/block.ts';
 import { INODE_SIZE } from '../../assembly/layout/inode.ts';
 import {
   SNAPSHOT_BLOCKS_OFFSET,
@@ -24,8 +25,9 @@ import {
 } from '../../assembly/layout/snapshot.ts';
 import { StorageError } from '../base/errors.ts';
 import type { Instant } from '../base/units.ts';
-import { getPointer, type Pointer, setPointer } from './pointer.ts';
-import { getInstant, getU64, setInstant, setU64 } from './words.ts';
+import { checkZero, damaged, getTime } from './envelope.ts';
+import { getPointer, type Pointer, pointerProblem, setPointer } from './pointer.ts';
+import { getU64, setInstant, setU64 } from './words.ts';
 
 /** A saved image root (a PCPI in the mirroring texts). */
 export interface SnapshotEntry {
@@ -46,17 +48,24 @@ export interface SnapshotEntry {
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+/** Every byte counts: none is passed over or made something else. */
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const ENTRY = 'entry of the snapshot table';
 
-/** The entry at the start of `bytes`; undefined where there is none. Throws BAD_MAGIC. */
+/** The entry at the start of `bytes`; undefined where there is none. Throws BAD_MAGIC,
+ *  UNSUPPORTED_FEATURE. */
 export function decodeSnapshot(bytes: Uint8Array): SnapshotEntry | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, SNAPSHOT_ENTRY_SIZE);
   const magic = view.getUint32(SNAPSHOT_MAGIC_OFFSET, true);
-  if (magic === 0) return undefined;
+  if (magic === 0) {
+    checkZero(view, 0, SNAPSHOT_ENTRY_SIZE, ENTRY);
+    return undefined;
+  }
   const kind = view.getUint32(SNAPSHOT_KIND_OFFSET, true);
+  const flags = view.getUint32(SNAPSHOT_FLAGS_OFFSET, true);
   const nameLength = view.getUint16(SNAPSHOT_NAME_LENGTH_OFFSET, true);
   if (magic !== SNAPSHOT_MAGIC || nameLength > SNAPSHOT_NAME_SIZE_MAX) {
-    throw new StorageError('BAD_MAGIC', 'an entry of the snapshot table is damaged');
+    throw damaged(ENTRY, `magic ${magic}, a name of ${nameLength} bytes`);
   }
   if (kind !== SNAPSHOT_KIND_SNAPSHOT) {
     throw new StorageError(
@@ -64,20 +73,36 @@ export function decodeSnapshot(bytes: Uint8Array): SnapshotEntry | undefined {
       `the snapshot table has a snapshot of kind ${kind}`,
     );
   }
-  const name = bytes.slice(SNAPSHOT_NAME_OFFSET, SNAPSHOT_NAME_OFFSET + nameLength);
-  return {
+  const nameEnd = SNAPSHOT_NAME_OFFSET + nameLength;
+  checkZero(view, nameEnd, SNAPSHOT_PLANE_OFFSET, ENTRY);
+  const entry = {
     id: getU64(view, SNAPSHOT_ID_OFFSET),
     parent: getU64(view, SNAPSHOT_PARENT_OFFSET),
     owner: view.getUint32(SNAPSHOT_OWNER_OFFSET, true),
     holds: view.getUint32(SNAPSHOT_HOLDS_OFFSET, true),
-    name: decoder.decode(name),
-    time: getInstant(view, SNAPSHOT_TIME_OFFSET),
+    name: nameOf(bytes.slice(SNAPSHOT_NAME_OFFSET, nameEnd)),
+    time: getTime(view, SNAPSHOT_TIME_OFFSET, ENTRY),
     cp: getU64(view, SNAPSHOT_CP_OFFSET),
     blocks: getU64(view, SNAPSHOT_BLOCKS_OFFSET),
     imageRoot: getPointer(view, SNAPSHOT_IMAGE_ROOT_OFFSET),
-    isDeleted: (view.getUint32(SNAPSHOT_FLAGS_OFFSET, true) & SNAPSHOT_FLAG_DELETED) !== 0,
+    isDeleted: flags === SNAPSHOT_FLAG_DELETED,
     plane: bytes.slice(SNAPSHOT_PLANE_OFFSET, SNAPSHOT_PLANE_OFFSET + INODE_SIZE),
   };
+  const { id, parent, cp, blocks, imageRoot } = entry;
+  if (![id, parent, cp, blocks].every(Number.isFinite)) throw damaged(ENTRY, 'a number');
+  if (flags > SNAPSHOT_FLAG_DELETED) throw damaged(ENTRY, `flags ${flags}`);
+  const problem = pointerProblem(view, SNAPSHOT_IMAGE_ROOT_OFFSET);
+  if (problem !== undefined) throw damaged(ENTRY, problem);
+  if (imageRoot.kind !== KIND_IMAGE_ROOT) throw damaged(ENTRY, 'it leads to no image root');
+  return entry;
+}
+
+function nameOf(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    throw damaged(ENTRY, 'its name is no text');
+  }
 }
 
 /** Writes an entry, SNAPSHOT_ENTRY_SIZE bytes of zeros where `entry` is undefined. */

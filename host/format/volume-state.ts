@@ -1,6 +1,7 @@
 // Codec of the volume state: the file system's part of a volume root. The inodes of the volume
 // files stay bytes: they are read and changed in place.
 
+import { KIND_IMAGE_ROOT, POINTER_SIZE } from '../../assembly/layout/block.ts';
 import { INODE_SIZE } from '../../assembly/layout/inode.ts';
 import {
   IMAGE_ENTRY_POINTER_OFFSET,
@@ -33,8 +34,9 @@ import {
 } from '../../assembly/layout/volume-state.ts';
 import { StorageError } from '../base/errors.ts';
 import type { Instant, Vbn } from '../base/units.ts';
-import { getPointer, type Pointer, setPointer } from './pointer.ts';
-import { getInstant, getU64, setInstant, setU64 } from './words.ts';
+import { checkZero, damaged, getTime } from './envelope.ts';
+import { getPointer, type Pointer, pointerProblem, setPointer } from './pointer.ts';
+import { getU64, setInstant, setU64 } from './words.ts';
 
 export interface VolumeState {
   /** Counts consistency points; 0 = the volume was never formatted to the end. */
@@ -91,6 +93,10 @@ export function decodeVolumeState(bytes: Uint8Array): VolumeState {
   if (images !== 1) {
     throw new StorageError('UNSUPPORTED_FEATURE', `the volume has ${images} images, not one`);
   }
+  const pointer = VOLUME_STATE_IMAGES_OFFSET + IMAGE_ENTRY_POINTER_OFFSET;
+  checkZero(view, pointer + POINTER_SIZE, VOLUME_STATE_SIZE, NAME);
+  const problem = pointerProblem(view, pointer);
+  if (problem !== undefined) throw damaged(NAME, problem);
   const state = {
     cp: getU64(view, VOLUME_STATE_CP_OFFSET),
     logSequence: getU64(view, VOLUME_STATE_LOG_SEQUENCE_OFFSET),
@@ -98,7 +104,7 @@ export function decodeVolumeState(bytes: Uint8Array): VolumeState {
     timelineHigh: view.getUint32(VOLUME_STATE_TIMELINE_OFFSET + 4, true),
     previousLow: view.getUint32(VOLUME_STATE_PREVIOUS_CHECKSUM_OFFSET, true),
     previousHigh: view.getUint32(VOLUME_STATE_PREVIOUS_CHECKSUM_OFFSET + 4, true),
-    time: getInstant(view, VOLUME_STATE_TIME_OFFSET),
+    time: getTime(view, VOLUME_STATE_TIME_OFFSET, NAME),
     logHalf: view.getUint32(VOLUME_STATE_LOG_HALF_OFFSET, true),
     vbnHigh: getU64(view, VOLUME_STATE_VBN_HIGH_OFFSET),
     blocksFree: getU64(view, VOLUME_STATE_BLOCKS_FREE_OFFSET),
@@ -108,19 +114,19 @@ export function decodeVolumeState(bytes: Uint8Array): VolumeState {
     deleting: getU64(view, VOLUME_STATE_DELETING_OFFSET),
     deleteCursor: getU64(view, VOLUME_STATE_DELETE_CURSOR_OFFSET),
     rollbacks: getU64(view, VOLUME_STATE_ROLLBACKS_OFFSET),
-    imageRoot: getPointer(view, VOLUME_STATE_IMAGES_OFFSET + IMAGE_ENTRY_POINTER_OFFSET),
+    imageRoot: getPointer(view, pointer),
   };
-  const { time, imageRoot: _, ...numbers } = state;
+  const { time: _, imageRoot: _pointer, ...numbers } = state;
   const isSound =
     Object.values(numbers).every(Number.isFinite) &&
     state.logSequence < LOG_SEQUENCE_LIMIT &&
     state.logHalf <= 1 &&
-    Number.isSafeInteger(time.seconds) &&
-    time.nanoseconds < 1e9;
+    (state.imageRoot.kind === KIND_IMAGE_ROOT || state.cp === 0);
   if (isSound) return state;
-  throw new StorageError('BAD_MAGIC', 'the volume state has a number that is out of range');
+  throw damaged(NAME, 'a number is out of range');
 }
 
+const NAME = 'volume state';
 /** Sequence numbers of the log stay below this. */
 const LOG_SEQUENCE_LIMIT = 2 ** 52;
 

@@ -569,7 +569,7 @@ const VOLUME: readonly Case[] = [
   {
     damage: 'a reserved byte of the volume state is not zero',
     make: (w) => w.state((view) => view.setUint8(VOLUME_STATE_RESERVED_OFFSET + 9, 1)),
-    finds: ['reserved'],
+    finds: ['state'],
   },
   {
     damage: 'a reserved byte of the image root is not zero',
@@ -582,8 +582,7 @@ const VOLUME: readonly Case[] = [
       w.volumeFile('snapshotTable', (bytes) => {
         bytes.fill(1, SNAPSHOT_ENTRY_SIZE + SNAPSHOT_RESERVED_OFFSET + 3, 1024 + 341);
       }),
-    finds: ['reserved'],
-    besides: [],
+    finds: ['snapshot-entry'],
   },
   {
     damage: 'an entry of the snapshot table has another magic',

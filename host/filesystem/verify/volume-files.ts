@@ -12,13 +12,10 @@ import { SNAPSHOT_ENTRY_SIZE, SNAPSHOTS_PER_BLOCK } from '../../../assembly/layo
 import { isStorageError } from '../../base/errors.ts';
 import type { Step } from '../../base/task.ts';
 import type { Address } from '../../base/units.ts';
-import { decodeSnapshot, encodeSnapshot, type SnapshotEntry } from '../../format/snapshot.ts';
+import { decodeSnapshot, type SnapshotEntry } from '../../format/snapshot.ts';
 import {
   decodeVolumeState,
-  encodeVolumeState,
   VOLUME_FILE_OFFSETS,
-  VOLUME_FILES_FIRST_OFFSET,
-  VOLUME_FILES_SIZE,
   type VolumeState,
 } from '../../format/volume-state.ts';
 import { checkSpecialInode } from './image-check.ts';
@@ -39,8 +36,7 @@ export function* readVolumeFiles(context: VerifyContext): Step<VolumeFiles> {
   const owner = new Owner(context.findings);
   const bytes = context.core.volume.state.slice();
   const view = new DataView(bytes.buffer);
-  const state = decodeVolumeState(bytes);
-  checkStateBytes(owner, bytes, state);
+  const state = readState(context, owner, bytes);
   const walk = new TreeWalk(context, owner);
   const found = { summary: new Map() as MapPointers, areaTable: new Map() as MapPointers };
   const collect = (pointers: MapPointers, name: string, kind: number, at: number) => {
@@ -59,13 +55,15 @@ export function* readVolumeFiles(context: VerifyContext): Step<VolumeFiles> {
   return { owner, state, ...found, entries };
 }
 
-/** What is written again from what was read must be the same: else there is something in
- *  between. */
-function checkStateBytes(owner: Owner, bytes: Uint8Array, state: VolumeState): void {
-  const first = VOLUME_FILES_FIRST_OFFSET;
-  const again = encodeVolumeState(state, bytes.subarray(first, first + VOLUME_FILES_SIZE));
-  if (again.every((byte, at) => byte === bytes[at])) return;
-  owner.note('reserved', 'the volume state has reserved bytes that are not zero');
+/** The state as the root has it; where it has none that can be, the one that was mounted. */
+function readState(context: VerifyContext, owner: Owner, bytes: Uint8Array): VolumeState {
+  try {
+    return decodeVolumeState(bytes);
+  } catch (error) {
+    if (!isStorageError(error)) throw error;
+    owner.note('state', error.message);
+    return context.core.state;
+  }
 }
 
 function addSnapshotTable(
@@ -93,21 +91,14 @@ function addSnapshotTable(
 
 function readEntry(owner: Owner, bytes: Uint8Array, slot: number): SnapshotEntry | undefined {
   const which = `entry ${slot} of the snapshot table`;
-  let entry: SnapshotEntry | undefined;
   try {
-    entry = decodeSnapshot(bytes);
+    return decodeSnapshot(bytes);
   } catch (error) {
     if (!isStorageError(error)) throw error;
     owner.note('snapshot-entry', `${which}: ${error.message}`);
     owner.isPartial = true;
     return undefined;
   }
-  const again = new Uint8Array(SNAPSHOT_ENTRY_SIZE);
-  encodeSnapshot(again, entry);
-  if (!again.every((byte, at) => byte === bytes[at])) {
-    owner.note('reserved', `${which} has reserved bytes that are not zero`);
-  }
-  return entry;
 }
 
 /** Ids, names and parents of the table's entries, and what the state says of them. */

@@ -9,9 +9,9 @@ import type { MemoryDisk } from '../../host/device/memory-disk.ts';
 import { sealEnvelope } from '../../host/format/envelope.ts';
 import { createKernels } from '../../host/kernels/instantiate.ts';
 import { Hasher } from '../../host/raid/hasher.ts';
-import type { Devices } from './base.ts';
+import type { Devices } from '../damage/base.ts';
+import type { Layout, Link, Region } from '../damage/places.ts';
 import { mutate } from './mutate.ts';
-import type { Layout, Link, Region } from './places.ts';
 
 const { arena, kernels } = createKernels({ arenaBytes: 128 * 1024, shared: false });
 const hasher = new Hasher(arena, kernels);
@@ -53,14 +53,14 @@ export function forge(
         VOLUME_ROOT_STATE_OFFSET,
         VOLUME_ROOT_STATE_OFFSET + VOLUME_STATE_SIZE,
       );
-      mutate(prng, state, 1200);
+      mutate(prng, state, { end: 1200 });
     });
     return region;
   }
   const { block } = prng.pick(layout.places.get(region) ?? []);
   const bytes = new Uint8Array(BLOCK_SIZE);
   disk.readSync(block, [bytes]);
-  mutate(prng, bytes, ENDS[region] ?? BLOCK_SIZE);
+  mutate(prng, bytes, { end: ENDS[region] ?? BLOCK_SIZE });
   disk.writeSync(block, [bytes]);
   mend(disk, layout, { vbn: block - shift, shift, bytes });
   return `${region}, block ${block}`;

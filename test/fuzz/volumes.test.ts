@@ -12,11 +12,11 @@ import { SeededPrng } from '../../host/base/prng.ts';
 import { runSync, synchronously } from '../../host/base/task.ts';
 import { verify } from '../../host/filesystem/verify/verify.ts';
 import type { Engine } from '../../host/volume/engine.ts';
-import { build, copyOf, done, letGo, mount, operationsOf } from './base.ts';
-import { BudgetDisk, BudgetNvram } from './budget.ts';
+import { build, copyOf, done, letGo, mount, operationsOf } from '../damage/base.ts';
+import { BudgetDisk, BudgetNvram } from '../damage/budget.ts';
+import { layoutOf } from '../damage/places.ts';
+import { ask, expectationsOf, type Probe } from '../damage/probes.ts';
 import { FORGED, forge } from './forge.ts';
-import { layoutOf } from './places.ts';
-import { ask, expectationsOf, type Probe } from './probes.ts';
 
 const { SEED = '1', ROUNDS = '60' } = process.env;
 const HEAP_BYTES_MAX = 512 * 1024 * 1024;

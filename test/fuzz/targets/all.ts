@@ -1,0 +1,14 @@
+// Every target.
+
+import type { Target } from '../target.ts';
+import { BLOCK_TARGETS } from './blocks.ts';
+import { FRONT } from './front.ts';
+import { LOG_TARGETS } from './log.ts';
+import { TEXT_TARGETS } from './text.ts';
+
+export const TARGETS: readonly Target[] = [
+  ...FRONT,
+  ...LOG_TARGETS,
+  ...BLOCK_TARGETS,
+  ...TEXT_TARGETS,
+];

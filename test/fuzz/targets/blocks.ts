@@ -1,0 +1,203 @@
+// Blocks that pointers lead to: image roots, inodes, indirect blocks, extended attributes, entries
+// of the snapshot table, directories.
+
+import {
+  BLOCK_SIZE,
+  KIND_IMAGE_ROOT,
+  KIND_INDIRECT,
+  KIND_INODES,
+} from '../../../assembly/layout/block.ts';
+import { INODE_SIZE } from '../../../assembly/layout/inode.ts';
+import { SNAPSHOT_ENTRY_SIZE } from '../../../assembly/layout/snapshot.ts';
+import { isStorageError } from '../../../host/base/errors.ts';
+import { blockProblem } from '../../../host/filesystem/block-check.ts';
+import {
+  DIRECTORY_START,
+  entryCount,
+  lookup,
+  planInsert,
+  planRemove,
+  readEntries,
+} from '../../../host/filesystem/directory.ts';
+import { checkDirectory } from '../../../host/filesystem/directory-check.ts';
+import { decodeInode } from '../../../host/format/inode.ts';
+import { decodeSnapshot, encodeSnapshot } from '../../../host/format/snapshot.ts';
+import { decodeXattrs, encodeXattrs } from '../../../host/format/xattr.ts';
+import {
+  DIRECTORY,
+  IMAGE_ROOT,
+  INODE,
+  POINTER,
+  SNAPSHOT,
+  XATTR,
+} from '../../../host/volume/inspect/structures.ts';
+import { FakeBlocks } from '../../filesystem/directory-fake.ts';
+import type { Place } from '../mutate.ts';
+import { ensure, ensureSame, placesOf, refused, type Target, utf8 } from '../target.ts';
+import { arena, at, blocksOf } from './samples.ts';
+
+const VBN_LIMIT = 8192;
+
+/** Fields of the first entries of a table. */
+function tablePlaces(structure: typeof INODE, count: number): Place[] {
+  return Array.from({ length: count }, (_, index) =>
+    placesOf(structure, index * structure.sizeBytes),
+  ).flat();
+}
+
+function checked(input: Uint8Array, kind: number): void {
+  arena.u8.set(input, at);
+  const pointer = { vbn: 9, kind, checksumLow: 0, checksumHigh: 0 };
+  const problem = blockProblem(arena, pointer, at, VBN_LIMIT);
+  if (problem !== undefined) throw problem;
+}
+
+const imageRoot: Target = {
+  name: 'image-root',
+  sources: ['filesystem/block-check.js'],
+  samples: () => blocksOf('image root'),
+  places: placesOf(IMAGE_ROOT),
+  end: 896,
+  decode(input) {
+    checked(input, KIND_IMAGE_ROOT);
+    return undefined;
+  },
+};
+
+const inodes: Target = {
+  name: 'inode-block',
+  sources: ['filesystem/block-check.js', 'format/inode.js'],
+  samples: () => blocksOf('inode block'),
+  places: tablePlaces(INODE, 16),
+  decode(input) {
+    checked(input, KIND_INODES);
+    for (let offset = 0; offset < BLOCK_SIZE; offset += INODE_SIZE) {
+      const inode = decodeInode(arena.view, at + offset);
+      ensure(inode.sizeBytes <= Number.MAX_SAFE_INTEGER, 'a size is a number');
+      for (const { vbn } of [...inode.pointers, inode.xattr]) {
+        ensure(vbn < VBN_LIMIT, 'a pointer stays in the volume');
+      }
+    }
+    return undefined;
+  },
+};
+
+const indirect: Target = {
+  name: 'indirect-block',
+  sources: ['filesystem/block-check.js', 'format/pointer.js'],
+  samples: () => blocksOf('indirect block'),
+  places: tablePlaces(POINTER, 12),
+  end: 256,
+  decode(input) {
+    checked(input, KIND_INDIRECT);
+    return undefined;
+  },
+};
+
+const xattrs: Target = {
+  name: 'xattr-block',
+  sources: ['format/xattr.js'],
+  samples: () => blocksOf('xattr block'),
+  places: placesOf(XATTR),
+  end: 64,
+  decode(input) {
+    const decoded = decodeXattrs(input);
+    const block = new Uint8Array(BLOCK_SIZE);
+    encodeXattrs(block, decoded);
+    ensureSame(block, input, 'attributes are written as they were read');
+    return `${decoded.length} attributes`;
+  },
+};
+
+const snapshot: Target = {
+  name: 'snapshot-entry',
+  sources: ['format/snapshot.js'],
+  samples: () =>
+    blocksOf('snapshot table').flatMap((block) =>
+      [0, 1, 2].map((slot) =>
+        block.slice(slot * SNAPSHOT_ENTRY_SIZE, (slot + 1) * SNAPSHOT_ENTRY_SIZE),
+      ),
+    ),
+  places: placesOf(SNAPSHOT),
+  end: 400,
+  decode(input) {
+    const entry = decodeSnapshot(input);
+    const bytes = new Uint8Array(SNAPSHOT_ENTRY_SIZE);
+    encodeSnapshot(bytes, entry);
+    ensureSame(bytes, input, 'an entry is written as it was read');
+    return entry === undefined ? 'free' : 'entry';
+  },
+};
+
+/** A directory of two levels, with nodes in the free list, as one piece of bytes. */
+function directoryBlocks(): FakeBlocks {
+  const blocks = new FakeBlocks(20).initialize();
+  for (let index = 0; index < 300; index++) blocks.insert(utf8(`entry ${index}`), 16 + index, 8);
+  for (let index = 0; index < 300; index += 2) blocks.remove(utf8(`entry ${index}`));
+  return blocks;
+}
+
+function smallDirectory(): FakeBlocks {
+  const blocks = new FakeBlocks(20).initialize();
+  for (let index = 0; index < 9; index++) blocks.insert(utf8(`e${index}`), 16 + index, 4);
+  return blocks;
+}
+
+let large: FakeBlocks | undefined;
+
+const directory: Target = {
+  name: 'directory',
+  sources: [
+    'filesystem/directory-check.js',
+    'filesystem/directory-node.js',
+    'filesystem/directory.js',
+  ],
+  samples: () => [directoryBlocks().u8, smallDirectory().u8],
+  places: Array.from({ length: 20 }, (_, block) => placesOf(DIRECTORY, block * BLOCK_SIZE)).flat(),
+  decode(input) {
+    large ??= directoryBlocks();
+    const blocks = large;
+    blocks.u8.set(input);
+    const problems = checkDirectory(blocks);
+    const name = utf8('entry 7');
+    for (const read of [
+      () => entryCount(blocks),
+      () => lookup(blocks, name),
+      () => planInsert(blocks, name),
+      () => planRemove(blocks, name),
+      () => list(blocks),
+    ]) {
+      try {
+        read();
+      } catch (error) {
+        if (!isStorageError(error)) throw error;
+        ensure(problems.length > 0, `the check finds: ${error.message}`);
+      }
+    }
+    const [first] = problems;
+    if (first !== undefined) throw refused(`${first.kind} ${first.message}`);
+    return undefined;
+  },
+};
+
+const PAGES_MAX = 64;
+
+function list(blocks: FakeBlocks): void {
+  let cursor = DIRECTORY_START;
+  for (let page = 0; page < PAGES_MAX; page++) {
+    const { entries, next } = readEntries(blocks, cursor, 100);
+    ensure(entries.length <= 100 + BLOCK_SIZE, 'a page is bounded');
+    if (next === undefined) return;
+    cursor = next;
+  }
+  throw new Error('a listing without end');
+}
+
+export const BLOCK_TARGETS: readonly Target[] = [
+  imageRoot,
+  inodes,
+  indirect,
+  xattrs,
+  snapshot,
+  directory,
+];
