@@ -15,6 +15,7 @@ import { copyOut, loadRead } from './file-data.ts';
 import type { Access } from './file-node.ts';
 import { Handle, handleOf } from './handle.ts';
 import { refuse } from './image-access.ts';
+import type { Message } from './message-driver.ts';
 import {
   CHANGE_DEMAND,
   CREATE_DEMAND,
@@ -36,7 +37,6 @@ import {
 } from './operations.ts';
 import { type Resolved, resolve } from './path.ts';
 import {
-  NO_STRIPES,
   ReferenceMessage,
   type ReferenceOptions,
   type ReferenceTarget,
@@ -209,15 +209,20 @@ export abstract class FileOperations extends NameOperations {
   }
 
   #writePart(file: OpenFile, data: Uint8Array, position: number): Task<number> {
-    if (isByReference(this.fs.core, file, data, position)) {
-      return new Task(this.#writeReference(file, data, position));
-    }
-    return this.#writeLogged(file, data, position);
+    if (this.isReadOnly) return new Task(refuse<number>('EROFS'));
+    const isReference = isByReference(this.fs.core, file, data, position);
+    const way = isReference ? this.#writeReference : this.#writeLogged;
+    return new Task(this.#written(way.call(this, file, data, position), data.length));
+  }
+
+  *#written(message: Message<void>, length: number): Step<number> {
+    yield* this.fs.driver.step(message);
+    return length;
   }
 
   /** A write whose data is in the log. */
-  #writeLogged(file: OpenFile, data: Uint8Array, position: number, number?: number): Task<number> {
-    return this.runChange(
+  #writeLogged(file: OpenFile, data: Uint8Array, position: number): Message<void> {
+    return this.changeMessage(
       writeDemand(data.length),
       (scope, access) => {
         const handle = handleOf(this.fs.core, scope.image, file);
@@ -237,16 +242,14 @@ export abstract class FileOperations extends NameOperations {
             data,
           });
         }
-        return { requests, finish: () => data.length };
+        return { requests, finish: () => undefined };
       },
       { file },
-      number,
     );
   }
 
   /** A large write, its whole blocks straight to their places; see references.ts. */
-  *#writeReference(file: OpenFile, data: Uint8Array, position: number): Step<number> {
-    if (this.isReadOnly) throw new FsError('EROFS');
+  #writeReference(file: OpenFile, data: Uint8Array, position: number): Message<void> {
     const find = (scope: Scope, access: Access): ReferenceTarget => {
       const handle = handleOf(this.fs.core, scope.image, file);
       if (!handle.writable) throw new FsError('EBADF');
@@ -258,16 +261,8 @@ export abstract class FileOperations extends NameOperations {
       return { ino, generation, time: this.now(), requests: [], after: [] };
     };
     const demand = { blocks: 0, logBytes: 0 };
-    const message = this.#referenceTo(data, { position, file: file.ino, demand, find });
-    // The second way is the same call: it takes effect where the first would have.
-    const number = this.fs.driver.takeNumber();
-    try {
-      yield* this.fs.driver.step(message, number);
-    } catch (error) {
-      if (error !== NO_STRIPES) throw error;
-      return yield* wait(this.#writeLogged(file, data, position, number).asIo());
-    }
-    return data.length;
+    const otherWay = this.#writeLogged(file, data, position);
+    return this.#referenceTo(data, { position, file: file.ino, demand, find, otherWay });
   }
 
   #referenceTo(
@@ -284,18 +279,13 @@ export abstract class FileOperations extends NameOperations {
 
   writeFile(path: string, data: Uint8Array, options: WriteFileOptions): Task<void> {
     if (data.length > MESSAGE_SIZE_MAX) return new Task(this.#writeLargeFile(path, data, options));
-    if (data.length > WRITE_FILE_MAX && this.fs.core.log !== undefined && !options.append) {
-      return new Task(this.#writeFileReference(path, data, options));
-    }
-    return this.#writeFileLogged(path, data, options);
+    if (this.isReadOnly) return new Task(refuse<void>('EROFS'));
+    const isReference = data.length > WRITE_FILE_MAX && this.fs.core.log !== undefined;
+    const way = isReference && !options.append ? this.#writeFileReference : this.#writeFileLogged;
+    return this.fs.driver.run(way.call(this, path, data, options));
   }
 
-  #writeFileLogged(
-    path: string,
-    data: Uint8Array,
-    options: WriteFileOptions,
-    number?: number,
-  ): Task<void> {
+  #writeFileLogged(path: string, data: Uint8Array, options: WriteFileOptions): Message<void> {
     const plan = (scope: Scope, access: Access) => {
       const file = this.#planWriteFile(scope, access, path, options);
       const { ino, generation, requests, after, isNew } = file;
@@ -308,23 +298,17 @@ export abstract class FileOperations extends NameOperations {
         finish: () => undefined,
       };
     };
-    return this.runChange(writeFileDemand(data.length), plan, undefined, number);
+    return this.changeMessage(writeFileDemand(data.length), plan);
   }
 
-  *#writeFileReference(path: string, data: Uint8Array, options: WriteFileOptions): Step<void> {
-    if (this.isReadOnly) throw new FsError('EROFS');
+  #writeFileReference(path: string, data: Uint8Array, options: WriteFileOptions): Message<void> {
     const find = (scope: Scope, access: Access): ReferenceTarget => ({
       ...this.#planWriteFile(scope, access, path, options),
       time: this.now(),
     });
     const demand = writeFileDemand(0);
-    const number = this.fs.driver.takeNumber();
-    try {
-      yield* this.fs.driver.step(this.#referenceTo(data, { position: 0, demand, find }), number);
-    } catch (error) {
-      if (error !== NO_STRIPES) throw error;
-      yield* wait(this.#writeFileLogged(path, data, options, number).asIo());
-    }
+    const otherWay = this.#writeFileLogged(path, data, options);
+    return this.#referenceTo(data, { position: 0, demand, find, otherWay });
   }
 
   /** LOAD: what a whole file is written to, what makes or cuts it, what changes its attributes. */

@@ -62,11 +62,17 @@ export abstract class ImageAccess {
     demand: ChangeMessage<T>['demand'],
     plan: (scope: Scope, access: Access) => Plan<T>,
     target?: Target,
-    number?: number,
   ): Task<T> {
     if (this.isReadOnly) return new Task(refuse<T>('EROFS'));
-    const message = new ChangeMessage(() => this.here, demand, plan, fileOf(target));
-    return this.fs.driver.run(message, number);
+    return this.fs.driver.run(this.changeMessage(demand, plan, target));
+  }
+
+  protected changeMessage<T>(
+    demand: ChangeMessage<T>['demand'],
+    plan: (scope: Scope, access: Access) => Plan<T>,
+    target?: Target,
+  ): ChangeMessage<T> {
+    return new ChangeMessage(() => this.here, demand, plan, fileOf(target));
   }
 
   protected now() {

@@ -9,10 +9,12 @@
 //
 // Why this ends: a message waits only for earlier calls; room is promised in the order of calls, so
 // that those before it have theirs; and one that only reads keeps no frames while it waits for
-// others.
+// others. A message whose first way turns out to be barred comes for room a second time, in its old
+// place: it takes back what later calls were promised and have not used, for these may be waiting
+// for it.
 
 import { assert, InvariantError } from '../base/assert.ts';
-import { FsError, isFsError, StorageError } from '../base/errors.ts';
+import { FsError, isFsError } from '../base/errors.ts';
 import { type Io, type Step, Task, wait } from '../base/task.ts';
 import { RecordWriter } from '../format/record.ts';
 import type { Core, Reserve } from './core.ts';
@@ -48,7 +50,12 @@ export interface Message<T> {
   modify(): T;
   /** What modify did, for the log; asked after `modify`. */
   requests(): readonly Request[];
+  /** The same call done in another way, with a demand of its own: when `load` threw BARRED. */
+  readonly otherWay?: Message<T>;
 }
+
+/** Thrown by LOAD: this way is not open now, the message's other way is to be taken. */
+export const BARRED = Symbol('barred');
 
 /** Frames that a message which reads may pin while it waits. */
 const READ_FRAMES = 300;
@@ -69,6 +76,12 @@ interface Self {
   keys: readonly ConflictKey[];
   /** Resolved when it has left the queues. */
   left: Deferred | undefined;
+  /** What it was promised and has not used or lost. */
+  room: Demand | undefined;
+  /** What it found while it waited. */
+  load: Load | undefined;
+  /** What it was promised to read into. */
+  frames: number;
 }
 
 interface Deferred {
@@ -87,40 +100,41 @@ export class MessageDriver {
   readonly #writer = new RecordWriter();
   /** Messages that wait, by conflict key, in the order of calls. */
   readonly #queues = new Map<ConflictKey, Self[]>();
-  /** Messages waiting for admission, in order. */
-  #queue: object[] = [];
+  /** Messages waiting for admission, in the order of calls. */
+  readonly #queue: Self[] = [];
   /** Resolved when a message or a CP gives room back. */
   #released: Deferred | undefined;
   messageCount = 0;
-  /** Messages that have begun and are not answered. */
-  activeCount = 0;
   waitCount = 0;
-  /** Messages that wait with what they were promised: room of their own, or frames to read into. */
-  readonly #promised = new Set<Self>();
+  /** Messages that are in their LOAD, or will be in it again. */
+  readonly #underWay = new Set<Self>();
 
   constructor(core: Core, hooks: DriverHooks) {
     this.#core = core;
     this.#hooks = hooks;
   }
 
-  /** `number`: of an earlier message, in whose place in the order of calls this one steps. */
-  run<T>(message: Message<T>, number = this.takeNumber()): Task<T> {
-    const isShared = message.demand === undefined;
-    const self: Self = { task: undefined, number, isShared, keys: [], left: undefined };
+  run<T>(message: Message<T>): Task<T> {
+    const self: Self = {
+      task: undefined,
+      number: this.#numberNext++,
+      isShared: message.demand === undefined,
+      keys: [],
+      left: undefined,
+      room: undefined,
+      load: undefined,
+      frames: 0,
+    };
     const task = new Task(this.#run(message, self));
     self.task = task;
     return task;
   }
 
-  /** A place in the order of calls. */
-  takeNumber(): number {
-    return this.#numberNext++;
-  }
   #numberNext = 1;
 
   /** As part of another Step. */
-  *step<T>(message: Message<T>, number?: number): Step<T> {
-    return yield* wait(this.run(message, number).asIo());
+  *step<T>(message: Message<T>): Step<T> {
+    return yield* wait(this.run(message).asIo());
   }
 
   *#run<T>(message: Message<T>, self: Self): Step<T> {
@@ -128,67 +142,99 @@ export class MessageDriver {
     core.refuseIfUnusable();
     while (core.barrier !== undefined) yield* wait(core.barrier.asIo());
     this.messageCount++;
-    this.activeCount++;
-    try {
-      return yield* this.#runAdmitted(message, self);
-    } finally {
-      this.activeCount--;
-      if (this.activeCount === 0) this.#drained?.resolve();
-    }
+    return yield* this.#runBegun(message, self);
   }
 
-  /** Waits until no message is under way. The caller holds new ones off (Core.barrier). */
+  /** Waits until no message is under way that has not yet done what it does. The caller holds new
+   *  ones off (Core.barrier). */
   drain(): Io<void> {
     return {
       start: () => {
-        if (this.activeCount === 0) return undefined;
+        if (this.#isIdle) return undefined;
         this.#drained = deferred();
         return this.#drained.promise;
       },
       startSync: () => {
-        if (this.activeCount > 0) {
-          throw new StorageError('UNSUPPORTED_FEATURE', 'a sync call came during a rollback', {
-            hint: 'await the rollback first',
-          });
+        while (!this.#isIdle) {
+          const before = [...this.#queue, ...this.#underWay];
+          this.#drive(before);
+          const after = new Set([...this.#queue, ...this.#underWay]);
+          assert(!before.every((self) => after.has(self)), 'what is under way comes to its end');
         }
       },
     };
   }
   #drained: Deferred | undefined;
 
-  *#runAdmitted<T>(message: Message<T>, self: Self): Step<T> {
+  get #isIdle(): boolean {
+    return this.#queue.length === 0 && this.#underWay.size === 0;
+  }
+
+  *#runBegun<T>(message: Message<T>, self: Self): Step<T> {
     const core = this.#core;
-    const { demand } = message;
-    if (demand !== undefined) {
-      if (core.isReadOnly) throw new FsError('EROFS');
-      const mustQueue = this.#queue.length > 0 && demand.isRelease !== true;
-      if (mustQueue || !this.#reserve(demand)) yield* this.#admit(demand, message, self);
-      this.#promised.add(self);
-    }
     let sequence = 0;
     let result: T;
-    let isLogged = false;
     try {
-      yield* this.#load(message, self);
-      core.refuseIfUnusable();
-      result = this.#modify(message);
-      const requests = demand === undefined ? [] : message.requests();
-      if (demand !== undefined && core.log !== undefined && requests.length > 0) {
-        sequence = core.log.append(encodeRecord(this.#writer, requests), demand.logBytes);
-        isLogged = true;
+      const isReady = this.#isReadyNow(message, self);
+      const ready = isReady ? message : yield* this.#makeReady(message, self);
+      result = this.#modify(ready);
+      const requests = self.isShared ? [] : ready.requests();
+      if (core.log !== undefined && requests.length > 0) {
+        const { logBytes } = ready.demand as Demand;
+        sequence = core.log.append(encodeRecord(this.#writer, requests), logBytes);
       }
     } finally {
-      this.#promised.delete(self);
+      this.#underWay.delete(self);
       this.#leave(self);
-      if (demand !== undefined) this.#release(demand, isLogged);
+      this.#returnRoom(self, sequence !== 0);
+      if (this.#drained !== undefined && this.#isIdle) this.#drained.resolve();
     }
-    if (demand === undefined) return result;
+    if (self.isShared) return result;
     core.noteModified();
     if (this.#isCpDue()) core.requestCp();
     if (sequence !== 0 && core.log !== undefined && !core.isRelaxed) {
       yield* wait(core.log.commit(sequence));
     }
     return result;
+  }
+
+  /** Whether the message has room and finds everything, without a wait: most do. */
+  #isReadyNow<T>(message: Message<T>, self: Self): boolean {
+    const { demand, earlyKeys = [] } = message;
+    if (demand !== undefined) {
+      if (this.#core.isReadOnly) throw new FsError('EROFS');
+      if (!this.#takeRoom(demand)) return false;
+      self.room = demand;
+    }
+    const { cache } = this.#core;
+    cache.beginTurn();
+    if (this.#isHeld(earlyKeys, self)) return false;
+    try {
+      return this.#attempt(new Load(cache), message) && !this.#isHeld(message.keys(), self);
+    } catch (error) {
+      if (error === BARRED) return false;
+      throw error;
+    }
+  }
+
+  /** The same with waits. Gives the way it takes. */
+  *#makeReady<T>(message: Message<T>, self: Self): Step<Message<T>> {
+    let way = message;
+    for (;;) {
+      const { demand } = way;
+      if (demand !== undefined && self.room === undefined) yield* this.#promise(demand, way, self);
+      try {
+        yield* this.#load(way, self);
+      } catch (error) {
+        if (error !== BARRED || way.otherWay === undefined) throw error;
+        this.#enter(self, way.keys());
+        this.#returnRoom(self, false);
+        way = way.otherWay;
+        continue;
+      }
+      this.#core.refuseIfUnusable();
+      if (self.room === demand) return way;
+    }
   }
 
   #modify<T>(message: Message<T>): T {
@@ -203,15 +249,6 @@ export class MessageDriver {
 
   // LOAD.
 
-  *#load<T>(message: Message<T>, self: Self): Step<void> {
-    const { cache } = this.#core;
-    const load = new Load(cache);
-    cache.beginTurn();
-    const isFirst = !this.#isHeld(message.earlyKeys ?? [], self);
-    if (isFirst && this.#attempt(load, message) && !this.#isHeld(message.keys(), self)) return;
-    yield* this.#loadSlowly(message, load, self);
-  }
-
   #attempt<T>(load: Load, message: Message<T>): boolean {
     try {
       return load.attempt((access) => message.load(access));
@@ -221,26 +258,29 @@ export class MessageDriver {
     }
   }
 
-  *#loadSlowly<T>(message: Message<T>, load: Load, self: Self): Step<void> {
+  /** Returns when all is found, or when the room of the message was taken back. */
+  *#load<T>(message: Message<T>, self: Self): Step<void> {
     const core = this.#core;
-    let frames = 0;
+    const load = new Load(core.cache);
     load.isWaiting = true;
+    self.load = load;
     this.waitCount++;
-    this.#enter(self, message.earlyKeys ?? []);
-    this.#promised.add(self);
+    if (self.keys.length === 0) this.#enter(self, message.earlyKeys ?? []);
+    this.#underWay.add(self);
     try {
       for (;;) {
         core.refuseIfUnusable();
+        if (self.room !== message.demand) return;
         if (self.isShared) {
           const first = this.#blocker(self);
           if (first !== undefined) {
             // Those before it may need the frames.
             load.unpin();
-            frames = this.#returnFrames(frames);
+            this.#returnFrames(self);
             yield* wait(this.#untilLeft(first));
             continue;
           }
-          if (frames === 0) frames = yield* this.#admitFrames(READ_FRAMES);
+          if (self.frames === 0) yield* this.#admitFrames(self, READ_FRAMES);
         }
         const step = this.#tryLoad(load, message, self);
         if (step === 'ready') return;
@@ -255,7 +295,8 @@ export class MessageDriver {
       }
     } finally {
       load.unpin();
-      this.#returnFrames(frames);
+      self.load = undefined;
+      this.#returnFrames(self);
     }
   }
 
@@ -299,9 +340,7 @@ export class MessageDriver {
         queue = [];
         this.#queues.set(key, queue);
       }
-      let at = queue.length;
-      while (at > 0 && (queue[at - 1] as Self).number > self.number) at--;
-      queue.splice(at, 0, self);
+      putInOrder(queue, self);
     }
   }
 
@@ -346,42 +385,70 @@ export class MessageDriver {
           for (let next = this.#blocker(front); next !== undefined; next = this.#blocker(front)) {
             front = next;
           }
-          try {
-            front.task?.driveSync();
-          } catch {
-            // Its own caller is told; here it only had to be over.
-          }
+          this.#drive([front]);
+          assert(front.keys.length === 0, 'who stands before another comes to its end');
         }
       },
     };
   }
 
+  /** For a sync call: others that are under way, to their end. */
+  #drive(others: Iterable<Self>): void {
+    for (const { task } of others) {
+      try {
+        task?.driveSync();
+      } catch {
+        // Its own caller is told; here it only had to be over.
+      }
+    }
+  }
+
   // Admission.
 
+  *#promise<T>(demand: Demand, message: Message<T>, self: Self): Step<void> {
+    if (this.#core.isReadOnly) throw new FsError('EROFS');
+    if (!this.#takeRoom(demand)) yield* this.#admit(demand, message, self);
+    self.room = demand;
+  }
+
+  /** Takes room, if there is some and nobody waits for any. */
+  #takeRoom(demand: Demand): boolean {
+    const mustQueue = this.#queue.length > 0 && demand.isRelease !== true;
+    return !mustQueue && this.#reserve(demand);
+  }
+
   *#admit<T>(demand: Demand, message: Message<T>, self: Self): Step<void> {
+    this.#underWay.delete(self);
     // Calls that come later do not overtake it on its way to a key it knows.
-    this.#enter(self, message.earlyKeys ?? []);
-    const ticket = {};
-    this.#queue.push(ticket);
+    if (self.keys.length === 0) this.#enter(self, message.earlyKeys ?? []);
+    this.#takeBack(self);
+    putInOrder(this.#queue, self);
     try {
-      yield* this.#admitInTurn(demand, ticket);
-    } catch (error) {
-      // Refused: those behind it must not wait for it.
-      this.#leave(self);
-      throw error;
+      yield* this.#admitInTurn(demand, self);
     } finally {
-      this.#queue = this.#queue.filter((other) => other !== ticket);
+      this.#queue.splice(this.#queue.indexOf(self), 1);
       this.wake();
     }
   }
 
-  *#admitInTurn(demand: Demand, ticket: object): Step<void> {
+  /** Later calls that have not run lose what they were promised, and the frames that they hold:
+   *  they come for room again, after this one. */
+  #takeBack(self: Self): void {
+    for (const other of [...this.#underWay]) {
+      if (other.number <= self.number || other.room?.isRelease === true) continue;
+      other.load?.unpin();
+      this.#returnFrames(other);
+      this.#returnRoom(other, false);
+    }
+  }
+
+  *#admitInTurn(demand: Demand, self: Self): Step<void> {
     const core = this.#core;
     const patience = new Patience();
     for (;;) {
       core.refuseIfUnusable();
       if (core.isReadOnly) throw new FsError('EROFS');
-      const isNext = demand.isRelease === true || this.#queue[0] === ticket;
+      const isNext = demand.isRelease === true || this.#queue[0] === self;
       if (isNext && this.#reserve(demand)) return;
       const available = core.blocksAvailable(reserveOf(demand));
       const isShort = available < demand.blocks;
@@ -396,10 +463,10 @@ export class MessageDriver {
         if (demand.isRelease !== true) yield* this.#hooks.reclaim();
       }
       if (!isShort && demand.logBytes > 0 && core.log?.isFlushEnough(demand.logBytes) === true) {
-        yield* wait(this.#flushed(core.log.waitForFlush(demand.logBytes)));
+        yield* wait(this.#flushed(self, core.log.waitForFlush(demand.logBytes)));
         continue;
       }
-      const outcome = yield* wait(this.#roomMayCome(isShort, isNext));
+      const outcome = yield* wait(this.#roomMayCome(self, isShort, isNext));
       // A sync call has waited for all that it can: it does not queue.
       if (outcome === 'sync' && this.#reserve(demand)) return;
       if (outcome !== 'waited') patience.lose();
@@ -410,7 +477,7 @@ export class MessageDriver {
    *  even with nothing dirty: what was freed lately rests until then. 'idle': nothing is under way
    *  that could give any. Whoever is not next waits for the one that is, which was woken in the
    *  same moment and may only not have run yet. */
-  #roomMayCome(isShort: boolean, isNext: boolean): Io<'waited' | 'idle' | 'sync'> {
+  #roomMayCome(self: Self, isShort: boolean, isNext: boolean): Io<'waited' | 'idle' | 'sync'> {
     const core = this.#core;
     return {
       start: () => {
@@ -424,7 +491,7 @@ export class MessageDriver {
         return this.#untilReleased().then(() => 'waited' as const);
       },
       startSync: () => {
-        this.#finishPromised();
+        this.#finishPromised(self);
         core.requestCp(isShort)?.driveSync();
         return 'sync';
       },
@@ -446,11 +513,11 @@ export class MessageDriver {
     return this.#released.promise;
   }
 
-  #flushed(flush: Io<void>): Io<void> {
+  #flushed(self: Self, flush: Io<void>): Io<void> {
     return {
       start: () => flush.start(),
       startSync: () => {
-        this.#finishPromised();
+        this.#finishPromised(self);
         flush.startSync();
       },
     };
@@ -458,14 +525,10 @@ export class MessageDriver {
 
   /** For a sync call: no turn will come in which those who hold the room that it lacks go on by
    *  themselves. */
-  #finishPromised(): void {
-    for (const { task } of [...this.#promised]) {
-      try {
-        task?.driveSync();
-      } catch {
-        // Its own caller is told; here it only had to be over.
-      }
-    }
+  #finishPromised(self: Self): void {
+    this.#takeBack(self);
+    const hasAny = ({ room, frames }: Self) => room !== undefined || frames > 0;
+    this.#drive([...this.#underWay].filter(hasAny));
   }
 
   /** Takes frames, space and log room, all or none. */
@@ -481,9 +544,13 @@ export class MessageDriver {
     return true;
   }
 
-  #release(demand: Demand, isLogged: boolean): void {
-    this.#core.reservations.blocks -= demand.blocks;
-    if (demand.logBytes > 0 && !isLogged) this.#core.log?.release(demand.logBytes);
+  /** A message's room is used, or given back. */
+  #returnRoom(self: Self, isLogged: boolean): void {
+    const { room } = self;
+    if (room === undefined) return;
+    self.room = undefined;
+    this.#core.reservations.blocks -= room.blocks;
+    if (room.logBytes > 0 && !isLogged) this.#core.log?.release(room.logBytes);
     this.wake();
   }
 
@@ -493,30 +560,29 @@ export class MessageDriver {
     this.#released = undefined;
   }
 
-  /** Frames for a message that only reads, once it must wait: gives how many it got. */
-  *#admitFrames(frames: number): Step<number> {
+  /** Frames for a message that only reads, once it must wait. */
+  *#admitFrames(self: Self, frames: number): Step<void> {
     const { reservations, cache, cpFrames } = this.#core;
     const isTooMuch = () => {
       const inUse = cache.dirtyCount + cache.pinnedCount + reservations.frames + cpFrames;
       return inUse + reservations.blocks + frames > cache.frameCount;
     };
     while (isTooMuch()) {
-      const isSync = yield* wait(this.#frameMayCome());
+      const isSync = yield* wait(this.#frameMayCome(self));
       if (isSync) break;
     }
     reservations.frames += frames;
-    return frames;
+    self.frames = frames;
   }
 
-  #returnFrames(frames: number): number {
-    if (frames > 0) {
-      this.#core.reservations.frames -= frames;
-      this.wake();
-    }
-    return 0;
+  #returnFrames(self: Self): void {
+    if (self.frames === 0) return;
+    this.#core.reservations.frames -= self.frames;
+    self.frames = 0;
+    this.wake();
   }
 
-  #frameMayCome(): Io<boolean> {
+  #frameMayCome(self: Self): Io<boolean> {
     return {
       start: () => {
         const task = this.#core.requestCp();
@@ -526,7 +592,7 @@ export class MessageDriver {
         return this.#untilReleased().then(() => false);
       },
       startSync: () => {
-        this.#finishPromised();
+        this.#finishPromised(self);
         return true;
       },
     };
@@ -553,6 +619,13 @@ class Patience {
     this.#barren++;
     assert(this.#barren < IDLE_ROUNDS_MAX, 'somebody gives back the room that is missing');
   }
+}
+
+/** Into a queue in the order of calls; most come last. */
+function putInOrder(queue: Self[], self: Self): void {
+  let at = queue.length;
+  while (at > 0 && (queue[at - 1] as Self).number > self.number) at--;
+  queue.splice(at, 0, self);
 }
 
 function reserveOf(demand: Demand): Reserve {

@@ -7,13 +7,10 @@ import type { Core } from './core.ts';
 import { modifyRequest } from './effects.ts';
 import { writeBlocksMax } from './file-data.ts';
 import type { Access } from './file-node.ts';
-import type { Demand, Message } from './message-driver.ts';
+import { BARRED, type Demand, type Message } from './message-driver.ts';
 import { inoKey, keysOf, loadRequests } from './messages.ts';
 import { type FileRequest, REQUEST_SIZE_MAX } from './requests.ts';
 import type { Scope } from './scope.ts';
-
-/** Thrown by LOAD where too few stripes are empty: the write goes through the log instead. */
-export const NO_STRIPES = Symbol('no empty stripes');
 
 /** What LOAD finds: the file, and when. */
 export interface ReferenceTarget {
@@ -38,11 +35,14 @@ export interface ReferenceOptions {
   readonly tail: Uint8Array;
   /** A multiple of BLOCK_SIZE. */
   readonly position: number;
+  /** The same through the log: where too few stripes are empty. */
+  readonly otherWay: Message<void>;
 }
 
 export class ReferenceMessage implements Message<void> {
   readonly demand: Demand;
   readonly earlyKeys: readonly string[];
+  readonly otherWay: Message<void>;
   readonly #core: Core;
   /** Asked at each LOAD: a message that waits for a rollback finds another image after it. */
   readonly #scopeNow: () => Scope;
@@ -53,7 +53,8 @@ export class ReferenceMessage implements Message<void> {
   #pointers: readonly Pointer[];
 
   constructor(core: Core, scopeNow: () => Scope, options: ReferenceOptions) {
-    const { data, tail, file, demand } = options;
+    const { data, tail, file, demand, otherWay } = options;
+    this.otherWay = otherWay;
     this.#core = core;
     this.#scopeNow = scopeNow;
     this.#options = options;
@@ -74,7 +75,7 @@ export class ReferenceMessage implements Message<void> {
     this.#target = this.#options.find(scope, access);
     loadRequests(scope, access, this.requests());
     const maps = core.allocatorMaps();
-    if (!core.allocator.prepareStripes(access, maps, this.#count)) throw NO_STRIPES;
+    if (!core.allocator.prepareStripes(access, maps, this.#count)) throw BARRED;
   }
 
   keys(): readonly string[] {

@@ -132,6 +132,53 @@ test('[ENGINE 15] a sync call comes after the earlier calls on its file', async 
   sameBytes(block, filled(4096, 1_000_000), 'and afterwards');
 });
 
+/** Large writes find no empty stripes, and so go through the log: in `world` on `file`, among other
+ *  calls that hold all the room there is and wait for the first. Gives what they come to. */
+function barredWrites(world: World, file: OpenFile, other: OpenFile): Promise<unknown>[] {
+  const { operations, core } = world;
+  core.allocator.prepareStripes = () => false;
+  core.cache.forgetClean();
+  // By reference; the others are not at block boundaries.
+  const calls: Promise<unknown>[] = [operations.write(file, filled(MIB, 2), 0).promise()];
+  for (let i = 0; i < 6; i++) {
+    calls.push(operations.write(file, filled(MIB - 1, 3 + i), 1).promise());
+    calls.push(operations.write(other, filled(70_000, 3 + i), 1 + i).promise());
+  }
+  calls.push(operations.writeFile('/new', filled(MIB, 50), CREATE).promise());
+  return calls;
+}
+
+test('[ENGINE 13] a call whose way is barred gets room in its old place', async () => {
+  const world = coldWorld();
+  const file = makeFile(world, '/a', filled(2 * MIB, 1));
+  const other = makeFile(world, '/b', filled(2 * MIB, 1));
+  await ended(Promise.all(barredWrites(world, file, other)), '14 writes');
+  const expected = filled(2 * MIB, 1);
+  expected.set(filled(MIB, 2));
+  expected.set(filled(MIB - 1, 8), 1);
+  sameBytes(world.operations.readFile({ file }).driveSync(), expected, 'all in order of calls');
+  sameBytes(world.operations.readFile({ path: '/new' }).driveSync(), filled(MIB, 50));
+  world.settle();
+  assert.equal(world.accounts().problems, []);
+});
+
+test('[ENGINE 13] the same where a sync call drives them', async () => {
+  for (let delay = 0; delay < 12; delay += 3) {
+    const world = coldWorld({ seed: delay });
+    const file = makeFile(world, '/a', filled(2 * MIB, 1));
+    const other = makeFile(world, '/b', filled(2 * MIB, 1));
+    const calls = barredWrites(world, file, other);
+    for (let i = 0; i < delay; i++) await Promise.resolve();
+    const expected = filled(2 * MIB, 1);
+    expected.set(filled(MIB, 2));
+    expected.set(filled(MIB - 1, 8), 1);
+    sameBytes(world.operations.readFile({ file }).driveSync(), expected, `delay ${delay}`);
+    await ended(Promise.all(calls), `14 writes, delay ${delay}`);
+    world.settle();
+    assert.equal(world.accounts().problems, [], `delay ${delay}`);
+  }
+});
+
 /** Random calls by handle, all in flight; the model gets them in call order. */
 async function handleStory(seed: number, count: number): Promise<void> {
   const prng = new SeededPrng(seed);
@@ -342,6 +389,33 @@ test('a CP, a snapshot and calls asked for during a rollback come after it', asy
     assert.equal(world.accounts().problems, [], `delay ${delay}`);
     world.crash();
     assert.equal(world.accounts().problems, [], `delay ${delay}, mounted again`);
+  }
+});
+
+test('[ENGINE 16] a sync call during a rollback finishes it and what it waits for', async () => {
+  for (let delay = 0; delay < 40; delay += 5) {
+    const world = coldWorld({ seed: delay });
+    const { operations } = world;
+    const paths = Array.from({ length: 8 }, (_, i) => `/f${i}`);
+    for (const path of paths) makeFile(world, path, filled(MIB, 1));
+    world.create('first').driveSync();
+    const files = paths.map((path) => operations.open(path, CREATE).driveSync());
+    world.core.cache.forgetClean();
+    // Some are in their LOAD, some wait for room.
+    const writes = files.map((file) => operations.write(file, filled(MIB - 1, 2), 1).promise());
+    const reads = paths.map((path) => operations.readFile({ path }).promise());
+    const rollback = world.rollback('first').promise();
+    for (let i = 0; i < delay; i++) await Promise.resolve();
+    operations.writeFile('/now', filled(100, 4), CREATE).driveSync();
+    sameBytes(operations.readFile({ path: '/f0' }).driveSync(), filled(MIB, 1), 'rolled back');
+    await ended(Promise.all([...writes, ...reads, rollback]), `delay ${delay}`);
+    world.settle();
+    assert.equal(world.accounts().problems, [], `delay ${delay}`);
+    world.crash();
+    for (const path of paths) {
+      sameBytes(world.operations.readFile({ path }).driveSync(), filled(MIB, 1), path);
+    }
+    sameBytes(world.operations.readFile({ path: '/now' }).driveSync(), filled(100, 4), '/now');
   }
 });
 

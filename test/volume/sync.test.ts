@@ -292,6 +292,36 @@ test('a sync call whose room others hold finishes them', async () => {
   await volume.close();
 });
 
+test('[ENGINE 16] during a rollback: it ends first, and the calls that it waits for', async () => {
+  for (const raid of ['none', 'raid4'] as const) {
+    const world = memoryWorld(raid, new SeededPrng(SEED + 300));
+    let volume = await world.open();
+    const bytes = bytesOf({ length: 200_000, seed: 7 });
+    for (let i = 0; i < 6; i++) volume.fs.writeFileSync(`/f${i}`, bytes);
+    await volume.snapshots.create('first');
+    await volume.close();
+    // The files are cold: calls on them wait.
+    volume = await world.open();
+    for (let round = 0; round < 12; round++) {
+      const { fs } = volume;
+      const files = await Promise.all(
+        Array.from({ length: 6 }, (_, i) => fs.promises.open(`/f${i}`, 'r+')),
+      );
+      const patch = bytesOf({ length: 50_000, seed: 100 + round });
+      const writes = files.map((file) => file.write(patch, 0, patch.length, 1001 + round));
+      const rollback = volume.rollback('first');
+      for (let turn = 0; turn < round * 3; turn++) await undefined;
+      fs.writeFileSync('/now', `${round}`);
+      assert.is(Buffer.compare(fs.readFileSync('/f3'), bytes), 0, 'rolled back');
+      await Promise.all([...writes, rollback]);
+      await Promise.all(files.map((file) => file.close().catch(() => {})));
+      assert.is(fs.readFileSync('/now', 'utf8'), `${round}`);
+    }
+    assert.equal((await volume.verify()).problems, []);
+    await volume.close();
+  }
+});
+
 test('calls of one turn: async first, sync beside it, in any order of kinds', async () => {
   const prng = new SeededPrng(SEED + 200);
   const volume = await memoryWorld('none', prng).open();
