@@ -80,6 +80,12 @@ export class Reservations implements SpaceLedger {
     this.taken.add(vbn);
     this.touchedMaps.add(vbn >>> BITS_PER_BLOCK_SHIFT);
   }
+  /** After a replay: lists in an order that does not depend on that of the messages, as the next CP
+   *  follows it. */
+  sort(): void {
+    this.frees.sort((a, b) => a - b);
+    this.taken.list.sort((a, b) => a - b);
+  }
   /** A CP was frozen: what it contains is not pending any more. */
   takeFrees(): Vbn[] {
     const { frees } = this;

@@ -1,12 +1,13 @@
-// Fetching: the blocks that LOADs miss, of all messages of one turn together, so that the block
-// volume can sort them by disk and read from all disks at once. A block that two messages miss is
-// read once.
+// Fetching: the blocks that LOADs miss, of all messages of one turn together, sorted, and from all
+// disks at once. A block that two messages miss is read once. Each disk's part is a read of its
+// own: who needs nothing of a slow disk does not wait for it.
 
 import { type Io, runSync, Task } from '../base/task.ts';
 import type { Vbn } from '../base/units.ts';
 import type { BlockRead, BlockVolume } from '../device/block-volume.ts';
 import type { Pointer } from '../format/pointer.ts';
 import type { Block, BlockCache } from './block-cache.ts';
+import { Columns } from './columns.ts';
 
 /** What could not be read. */
 export interface FetchFailure {
@@ -23,8 +24,9 @@ export class Fetcher {
   readonly #cache: BlockCache;
   readonly #volume: BlockVolume;
   readonly #check: BlockCheck;
-  #queue: Pointer[] = [];
-  #scheduled: Promise<FetchFailure[]> | undefined;
+  readonly #queue: Pointer[] = [];
+  #scheduled: Promise<ReadonlyMap<Vbn, Promise<FetchFailure[]>>> | undefined;
+  readonly #columns: Columns;
   /** Reads under way, by vbn. */
   readonly #underWay = new Map<Vbn, { pointer: Pointer; done: Promise<FetchFailure[]> }>();
   /** Blocks that the volume is reading, and the CP in which their pointers were found. */
@@ -41,6 +43,7 @@ export class Fetcher {
     this.#volume = volume;
     this.#check = options.check;
     this.#cpNow = options.cpNow;
+    this.#columns = new Columns(volume.spans);
   }
 
   /** Whether a reconstructed block may be written back (ENGINE 6). Its pointer was found in an
@@ -61,43 +64,60 @@ export class Fetcher {
     };
   }
 
-  #start(pointers: readonly Pointer[]): Promise<FetchFailure[]> {
+  async #start(pointers: readonly Pointer[]): Promise<FetchFailure[]> {
     const waits = new Set<Promise<FetchFailure[]>>();
-    let isNew = false;
+    const fresh: Vbn[] = [];
     for (const pointer of pointers) {
       const other = this.#underWay.get(pointer.vbn);
       if (other !== undefined && isSame(other.pointer, pointer)) {
         waits.add(other.done);
       } else {
         this.#queue.push(pointer);
-        isNew = true;
+        fresh.push(pointer.vbn);
       }
     }
-    if (isNew) {
+    if (fresh.length > 0) {
       // The batch starts when this turn is over: other messages of the turn join it.
       this.#scheduled ??= Promise.resolve().then(() => this.#runBatch());
-      waits.add(this.#scheduled);
+      const reads = await this.#scheduled;
+      for (const vbn of fresh) waits.add(reads.get(vbn) as Promise<FetchFailure[]>);
     }
-    // A batch is shared: what others asked for in it is theirs to worry about.
+    // A read is shared: what others asked for in it is theirs to worry about.
     const isAsked = ({ pointer }: FetchFailure) => pointers.some((other) => isSame(other, pointer));
-    return Promise.all(waits).then((lists) => lists.flat().filter(isAsked));
+    const lists = await Promise.all(waits);
+    return lists.flat().filter(isAsked);
   }
 
-  #runBatch(): Promise<FetchFailure[]> {
-    const queue = this.#queue;
-    this.#queue = [];
-    const done = this.#scheduled as Promise<FetchFailure[]>;
+  /** Begins a read on each disk; gives by block when it is over. */
+  #runBatch(): ReadonlyMap<Vbn, Promise<FetchFailure[]>> {
     this.#scheduled = undefined;
     const unique = new Map<Vbn, Pointer>();
-    for (const pointer of queue) unique.set(pointer.vbn, pointer);
-    const pointers = [...unique.values()].sort((a, b) => a.vbn - b.vbn);
+    for (const pointer of this.#queue.splice(0)) unique.set(pointer.vbn, pointer);
+    const parts = new Map<number, Pointer[]>();
+    for (const pointer of [...unique.values()].sort((a, b) => a.vbn - b.vbn)) {
+      const column = this.#columns.indexOf(pointer.vbn);
+      const part = parts.get(column);
+      if (part === undefined) parts.set(column, [pointer]);
+      else part.push(pointer);
+    }
+    const reads = new Map<Vbn, Promise<FetchFailure[]>>();
+    for (const part of parts.values()) {
+      const done = this.#runRead(part);
+      for (const { vbn } of part) reads.set(vbn, done);
+    }
+    return reads;
+  }
+
+  async #runRead(pointers: readonly Pointer[]): Promise<FetchFailure[]> {
+    const done = new Task(this.#read(pointers)).promise();
     for (const pointer of pointers) this.#underWay.set(pointer.vbn, { pointer, done });
-    const finish = () => {
+    try {
+      return await done;
+    } finally {
       for (const pointer of pointers) {
         if (this.#underWay.get(pointer.vbn)?.done === done) this.#underWay.delete(pointer.vbn);
       }
-    };
-    return new Task(this.#read(pointers)).promise().finally(finish);
+    }
   }
 
   *#read(pointers: readonly Pointer[]) {

@@ -53,7 +53,6 @@ import { blockProblem, specialInodeProblem } from './block-check.ts';
 import { ConsistencyPoint } from './consistency-point.ts';
 import { Core, type CoreEnv, HASH_BATCH, type LogPort } from './core.ts';
 import { initializeDirectory } from './directory.ts';
-import { loadRequest, modifyRequest } from './effects.ts';
 import { Fetcher } from './fetcher.ts';
 import { type Access, FileNode, heightFor, PRESENT } from './file-node.ts';
 import { Image } from './image.ts';
@@ -61,10 +60,8 @@ import { Inodes } from './inodes.ts';
 import { Load } from './load.ts';
 import { MessageDriver } from './message-driver.ts';
 import { S_IFDIR, S_IFREG } from './operations.ts';
-import type { FileRequest, SnapshotChangeRequest, SnapshotRequest } from './requests.ts';
 import { changeDirectory } from './scope.ts';
 import { DeleteSlice, finishDeletion, isDeletionComplete } from './snapshot-deletion.ts';
-import { applySnapshotRequest } from './snapshot-operations.ts';
 import { SnapshotTable } from './snapshot-table.ts';
 import type { SnapshotAction } from './snapshots.ts';
 import { AREAS_PER_BLOCK_SHIFT, VolumeMaps } from './volume-maps.ts';
@@ -385,40 +382,6 @@ export class FileSystem {
   /** Connects the log; from here on changes are logged. */
   attachLog(log: LogPort): void {
     this.core.log = log;
-  }
-
-  // Replay.
-
-  /** Applies the requests of one record, as they were applied when it was logged. */
-  *applyRequests(requests: readonly FileRequest[]): Step<void> {
-    const { core } = this;
-    yield* this.#makeRoom();
-    const fresh = new Set<number>();
-    yield* this.loadUntilReady((access) => {
-      fresh.clear();
-      for (const request of requests) {
-        if (request.kind === 'create') fresh.add(request.ino);
-        // What an earlier request of the record makes cannot be, and need not be, loaded.
-        else if ('ino' in request && fresh.has(request.ino)) continue;
-        loadRequest(core.scope, access, request);
-      }
-    });
-    for (const request of requests) modifyRequest(core.scope, request);
-  }
-
-  /** Replay of what a message about snapshots did: see snapshot-operations.ts. */
-  applySnapshotRequest(request: SnapshotRequest | SnapshotChangeRequest): void {
-    applySnapshotRequest(this.core, request);
-  }
-
-  /** Replay must not run a CP in between: all of it has to fit into one generation, as it did when
-   *  it was logged. */
-  *#makeRoom(): Step<void> {
-    const { core } = this;
-    if (core.dirtyLoad < core.dirtyMax * 2) return;
-    throw new StorageError('INVALID_ARGUMENT', 'the cache is too small for this log', {
-      hint: 'open the volume with a larger cacheSize',
-    });
   }
 
   /** Replay is over, or there was none: work in the background begins. */

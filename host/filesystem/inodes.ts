@@ -55,8 +55,18 @@ import type { Image } from './image.ts';
  *  inode. Higher ones become zombies. */
 export const DIRECT_FREE_LEVEL_MAX = 1;
 
+/** What a replay puts off to its end, because it depends on the order of all messages. */
+export interface Deferral {
+  /** Files for the zombie queue. */
+  readonly queued: Ino[];
+  /** Blocks of the inode file in which an inode was freed. */
+  readonly emptied: Set<number>;
+}
+
 export class Inodes {
   readonly image: Image;
+  /** Set while a log is replayed; see replay-target.ts. */
+  deferral: Deferral | undefined;
   readonly #view: DataView;
   readonly #u8: Uint8Array;
   readonly #kernels: KernelExports;
@@ -187,8 +197,7 @@ export class Inodes {
   /** LOAD for `remove`. */
   loadRemove(access: Access, ino: Ino): void {
     this.loadFor(access, ino);
-    const tail = this.#rootField(IMAGE_ROOT_ZOMBIE_TAIL_OFFSET);
-    if (tail !== 0) this.image.inodeAddress(access, tail);
+    this.loadTail(access);
   }
 
   /** MODIFY: a file without a name goes: at once where it is small and nobody has it open, else by
@@ -207,8 +216,18 @@ export class Inodes {
     return true;
   }
 
+  /** LOAD for `enqueue`: the tail, which will point on. */
+  loadTail(access: Access): void {
+    const tail = this.#rootField(IMAGE_ROOT_ZOMBIE_TAIL_OFFSET);
+    if (tail !== 0) this.image.inodeAddress(access, tail);
+  }
+
   /** MODIFY: puts an inode at the tail of the zombie queue. */
   enqueue(ino: Ino): void {
+    if (this.deferral !== undefined) {
+      this.deferral.queued.push(ino);
+      return;
+    }
     const view = this.#view;
     const at = this.image.changeInode(ino);
     view.setUint8(at + INODE_FLAGS_OFFSET, INODE_FLAG_ZOMBIE);
@@ -255,16 +274,18 @@ export class Inodes {
     this.#setBit(node.ino, false);
     this.#setRootField(IMAGE_ROOT_INODES_USED_OFFSET, this.usedCount - 1);
     if (this.image.nodes.get(node.ino) === node) this.image.nodes.delete(node.ino);
-    this.#freeEmptyBlock(node.ino);
+    const index = Math.floor(node.ino / INODES_PER_BLOCK);
+    if (this.deferral === undefined) this.freeEmptyBlock(index);
+    else this.deferral.emptied.add(index);
   }
 
-  /** MODIFY: an inode block without inodes becomes a hole again. */
-  #freeEmptyBlock(ino: Ino): void {
-    const first = ino - (ino % INODES_PER_BLOCK);
+  /** MODIFY: a block of the inode file without inodes becomes a hole again. */
+  freeEmptyBlock(index: number): void {
+    const first = index * INODES_PER_BLOCK;
     for (let other = first; other < first + INODES_PER_BLOCK; other++) {
       if (inodeMode(this.#view, this.image.changeInode(other)) !== 0) return;
     }
-    this.image.inodeFile.cut(0, first / INODES_PER_BLOCK);
+    this.image.inodeFile.cut(0, index);
   }
 
   #setBit(ino: Ino, isUsed: boolean): void {

@@ -56,6 +56,14 @@ export class Load implements Access {
     this.#found.length = 0;
   }
 
+  /** Before a wait: what was found now must still be there afterwards, and what was found earlier
+   *  and is not needed any more need not. */
+  pinFoundOnly(): void {
+    const before = this.#pinned.splice(0);
+    this.pinFound();
+    for (const block of before) this.#cache.unpin(block);
+  }
+
   unpin(): void {
     for (const block of this.#pinned) this.#cache.unpin(block);
     this.#pinned.length = 0;

@@ -243,8 +243,8 @@ function addSnapshotOfRoot(core: Core, request: SnapshotRequest): SnapshotEntry 
   return entry;
 }
 
-/** Replay. Throws InvariantError where the record does not fit the state. */
-export function applySnapshotRequest(
+/** LOAD, for replay. Throws InvariantError where the record does not fit the state. */
+export function checkSnapshotRequest(
   core: Core,
   request: SnapshotRequest | SnapshotChangeRequest,
 ): void {
@@ -253,11 +253,19 @@ export function applySnapshotRequest(
     if (request.cp !== core.state.cp || core.cache.dirtyCount > 0) {
       throw new InvariantError(`a snapshot of CP ${request.cp} on CP ${core.state.cp}`);
     }
+  } else if (core.snapshots.get(request.id) === undefined) {
+    throw new InvariantError(`a change of snapshot ${request.id}, which is not there`);
+  }
+}
+
+/** MODIFY, for replay. */
+export function applySnapshotRequest(
+  core: Core,
+  request: SnapshotRequest | SnapshotChangeRequest,
+): void {
+  if (request.kind === 'snapshot') {
     addSnapshotOfRoot(core, request);
     return;
-  }
-  if (core.snapshots.get(request.id) === undefined) {
-    throw new InvariantError(`a change of snapshot ${request.id}, which is not there`);
   }
   core.snapshots.update(request.id, (entry) => {
     entry.holds = request.holds;

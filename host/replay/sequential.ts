@@ -6,75 +6,63 @@
 // a crash in between, however often, replays the same records onto the same root.
 
 import { InvariantError } from '../base/assert.ts';
-import { isFsError, StorageError } from '../base/errors.ts';
+import { isFsError, isStorageError, type StorageError } from '../base/errors.ts';
 import type { Step } from '../base/task.ts';
+import type { Ino } from '../base/units.ts';
 import type { FileSystem } from '../filesystem/file-system.ts';
-import { decodeRequests, type Request } from '../filesystem/requests.ts';
-
-/** A record, as the log's scan gives it. */
-export interface ReplayRecord {
-  readonly sequence: number;
-  readonly body: Uint8Array;
-}
+import { ReplayTarget } from '../filesystem/replay-target.ts';
+import { decodeRequests } from '../filesystem/requests.ts';
+import { checkRoom, panic, skipped } from './problems.ts';
+import { type ReplayRecord, TransactionBlock } from './transaction-block.ts';
 
 export interface ReplayReport {
   readonly recordCount: number;
   readonly requestCount: number;
-  /** Why the records from `recordCount` on were left out: the first of them needs a block that
-   *  cannot be read. Only where that is not an error. */
+  /** Why the records from `recordCount` on were left out: the first of them cannot be applied. Only
+   *  where that is not an error. */
   readonly stopped: StorageError | undefined;
 }
 
-/** Applies `records` in order. What cannot be had of the disks is ENTRY_SKIPPED: thrown, or for a
- *  reader (`stops`) the end, so that the state is one that there was. Throws REPLAY_PANIC, naming
- *  the entry, where one cannot be applied to the state before it: then log and root do not belong
- *  together. Nothing was written in either case. */
+/** Applies `records` in order. An entry that cannot be applied is thrown, or (`stops`: for somebody
+ *  who only wants to look) the end, so that the state is one that there was: ENTRY_SKIPPED where a
+ *  block cannot be had, REPLAY_PANIC where the entry does not fit the state before it: then log and
+ *  root do not belong together. Nothing was written in either case. */
 export function* replaySequentially(
   fs: FileSystem,
   records: Iterable<ReplayRecord>,
   options: { readonly stops: boolean } = { stops: false },
 ): Step<ReplayReport> {
+  const target = new ReplayTarget(fs.core);
+  const queued: Ino[] = [];
   let recordCount = 0;
   let requestCount = 0;
-  for (const { sequence, body } of records) {
-    const requests = decodeRequests(body);
+  let stopped: StorageError | undefined;
+  for (const record of records) {
+    const block = new TransactionBlock(record, recordCount, decodeRequests(record.body));
+    const { requests } = block;
     try {
-      yield* apply(fs, requests);
+      checkRoom(target);
+      yield* fs.loadUntilReady((access) => target.load(access, requests));
+      queued.push(...target.modify(requests));
     } catch (error) {
-      if (!isFsError(error) && !(error instanceof InvariantError)) throw error;
-      const kinds = requests.map(({ kind }) => kind).join(', ');
-      if (isFsError(error, 'EIO')) {
-        const stopped = unreadable(sequence, kinds, error);
-        if (options.stops) return { recordCount, requestCount, stopped };
-        throw stopped;
-      }
-      throw new StorageError('REPLAY_PANIC', `log entry ${sequence} (${kinds}) cannot be applied`, {
-        detail: { sequence, kinds },
-        cause: error,
-      });
+      stopped = explain(block, error);
+      if (stopped === undefined) throw error;
+      if (!options.stops) throw stopped;
+      break;
     }
     recordCount++;
     requestCount += requests.length;
   }
-  return { recordCount, requestCount, stopped: undefined };
+  if (fs.core.volume.isReadOnly) target.abandon();
+  else yield* target.finish(queued);
+  return { recordCount, requestCount, stopped };
 }
 
-function unreadable(sequence: number, kinds: string, cause: Error): StorageError {
-  const message = `log entry ${sequence} (${kinds}) needs a block that cannot be read`;
-  return new StorageError('ENTRY_SKIPPED', message, {
-    detail: { sequence, kinds },
-    hint: 'open with readOnly: true: all up to this entry of the log can be read',
-    cause: cause.cause,
-  });
-}
-
-function* apply(fs: FileSystem, requests: readonly Request[]): Step<void> {
-  const [first] = requests;
-  if (first === undefined) return;
-  if (first.kind === 'snapshot' || first.kind === 'snapshotChange') {
-    fs.applySnapshotRequest(first);
-    return;
+/** What is to be said of an entry that could not be applied; undefined for an error that is not the
+ *  entry's. */
+function explain(block: TransactionBlock, error: unknown): StorageError | undefined {
+  if (isFsError(error)) {
+    return isStorageError(error.cause) ? skipped(block, error.cause) : panic(block, error);
   }
-  const files = requests.filter((r) => r.kind !== 'snapshot' && r.kind !== 'snapshotChange');
-  yield* fs.applyRequests(files);
+  return error instanceof InvariantError ? panic(block, error) : undefined;
 }

@@ -9,7 +9,11 @@ import type { Clock, Logger, Prng, ThreadPool } from '../base/env.ts';
 import { isStorageError, StorageError } from '../base/errors.ts';
 import { type Step, wait } from '../base/task.ts';
 import type { Disk, Nvram } from '../device/device.ts';
-import { FILE_SYSTEM_SCRATCH_SIZE, FileSystem } from '../filesystem/file-system.ts';
+import {
+  FILE_SYSTEM_SCRATCH_SIZE,
+  FileSystem,
+  type FileSystemParts,
+} from '../filesystem/file-system.ts';
 import type { Front } from '../format/label.ts';
 import { decodeVolumeState, type VolumeState } from '../format/volume-state.ts';
 import type { KernelInstance } from '../kernels/instantiate.ts';
@@ -20,6 +24,7 @@ import { formatVolume } from '../raid/format.ts';
 import { faultsTolerated } from '../raid/mount.ts';
 import { RaidVolume } from '../raid/raid-volume.ts';
 import { replaySequentially } from '../replay/sequential.ts';
+import { replaySwarm, type SwarmReport } from '../replay/swarm.ts';
 import { LogAdapter, scanRootOf } from './log-adapter.ts';
 
 /** Disks, and where the log lies: Nvrams of its own, or a window in the front of the disk (one-file
@@ -52,11 +57,33 @@ export interface Engine {
   /** Copies of the log, one undefined where it is missing. */
   readonly nvrams: readonly (Nvram | undefined)[];
   readonly fs: FileSystem;
-  readonly replayedRecordCount: number;
+  /** What the replay of the log did. */
+  readonly replay: ReplayReport;
   /** A reader's may not be: it leaves out what it cannot read, with a warning. */
   readonly isComplete: boolean;
   readonly warnings: readonly string[];
 }
+
+/** A replay, and the CP after it. */
+export interface ReplayReport extends SwarmReport {
+  readonly commitMs: number;
+}
+
+const NO_REPLAY: ReplayReport = {
+  entryCount: 0,
+  appliedCount: 0,
+  waitCount: 0,
+  redeliveryCount: 0,
+  skipCount: 0,
+  loadingMax: 0,
+  loadedBlockCount: 0,
+  readRounds: 0,
+  initiateMs: 0,
+  loadMs: 0,
+  modifyMs: 0,
+  commitMs: 0,
+  skipped: [],
+};
 
 /** Writes an empty volume to the devices. They stay open; mount with `openEngine`. */
 export function* formatEngine(
@@ -163,16 +190,9 @@ function* mountOn(parts: MountParts, options: EngineOptions): Step<Engine> {
   const { logger } = env;
   const scratch = arena.reserve(FILE_SYSTEM_SCRATCH_SIZE);
   const warnedBefore = warnings.length;
-  const fs = yield* FileSystem.mount({
-    volume: raid,
-    arena,
-    kernels,
-    env,
-    frames: arena.seal(),
-    scratch,
-  });
-  const { fetcher } = fs.core;
-  raid.confirmPointer = (vbn, low, high) => fetcher.isStillMeant(vbn, low, high);
+  const frames = arena.seal();
+  const mount = () => mountTree(raid, { volume: raid, arena, kernels, env, frames, scratch });
+  let fs = yield* mount();
   fs.core.isRelaxed = options.isRelaxed;
   const open = NvLog.open(nvrams, memory, {
     volumeUuid: uuidBytes(raid.uuid),
@@ -188,16 +208,46 @@ function* mountOn(parts: MountParts, options: EngineOptions): Step<Engine> {
   if ('error' in found) {
     const { message } = found.error;
     logger.warn(`LOG_DAMAGED: without the log, what only it holds is missing: ${message}`);
-    const none = { log: undefined, replayedRecordCount: 0, isComplete: false };
+    const none = { log: undefined, replay: NO_REPLAY, isComplete: false };
     return { raid, nvrams, fs, warnings, ...none };
   }
   const { log, scan } = found;
   const isTreeComplete = warnings.length === warnedBefore;
   warnOfLogCopies(log, raid, options.devices, logger);
   const warnedOfCopies = warnings.length;
-  const replayedRecordCount = yield* replayLog(fs, log, scan, { readOnly, logger });
+  if (scan.damage !== undefined) {
+    const error = damagedLog(scan.damage);
+    if (!readOnly) throw error;
+    logger.warn(error.message);
+  }
+  let replay: ReplayReport;
+  try {
+    replay = yield* replayLog(fs, log, scan, logger);
+  } catch (error) {
+    if (!readOnly || !isStorageError(error, 'REPLAY_PANIC')) throw error;
+    fs = yield* mount();
+    replay = yield* replayForLooking(fs, scan);
+  }
   const isComplete = isTreeComplete && warnings.length === warnedOfCopies;
-  return { raid, log, nvrams, fs, replayedRecordCount, isComplete, warnings };
+  return { raid, log, nvrams, fs, replay, isComplete, warnings };
+}
+
+function* mountTree(raid: RaidVolume, parts: FileSystemParts): Step<FileSystem> {
+  const fs = yield* orMissing(FileSystem.mount(parts), raid.isReadOnly);
+  const { fetcher } = fs.core;
+  raid.confirmPointer = (vbn, low, high) => fetcher.isStillMeant(vbn, low, high);
+  return fs;
+}
+
+/** A writer without the tables or maps is told that a disk is missing, where that is why. */
+function* orMissing<T>(step: Step<T>, isReadOnly: boolean): Step<T> {
+  try {
+    return yield* step;
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : undefined;
+    if (!isReadOnly && isStorageError(cause, 'DISK_MISSING')) throw cause;
+    throw error;
+  }
 }
 
 /** What takes a log away without saying whose it is. */
@@ -250,26 +300,31 @@ function* beforeLogFlush(fs: FileSystem, raid: RaidVolume): Step<void> {
   } while (references.isUnflushed);
 }
 
-function* replayLog(
-  fs: FileSystem,
-  log: NvLog,
-  scan: LogScan,
-  options: { readOnly: boolean; logger: Logger },
-): Step<number> {
-  if (scan.damage !== undefined) {
-    const error = damagedLog(scan.damage);
-    if (!options.readOnly) throw error;
-    options.logger.warn(error.message);
+/** Applies the log, and commits that: unless entries had to be left out, which keeps the log as it
+ *  is (ENGINE 22). */
+function* replayLog(fs: FileSystem, log: NvLog, scan: LogScan, logger: Logger): Step<ReplayReport> {
+  const { core } = fs;
+  const { clock } = core.env;
+  const report = yield* replaySwarm(fs, scan.records);
+  for (const error of report.skipped) logger.warn(error.message);
+  if (report.skipCount > 0) {
+    const { skipCount, entryCount } = report;
+    logger.warn(`${skipCount} of ${entryCount} log entries are left out: the volume is read-only`);
   }
-  const stops = options.readOnly;
-  const { recordCount, stopped } = yield* replaySequentially(fs, scan.records, { stops });
-  if (stopped !== undefined) options.logger.warn(stopped.message);
-  if (options.readOnly) return recordCount;
+  if (core.isReadOnly) return { ...report, commitMs: 0 };
+  const startMs = clock.monotonicMs();
   fs.attachLog(new LogAdapter(log));
   const task = fs.requestCp(true);
   if (task !== undefined) yield* wait(task.asIo());
   fs.start();
-  return recordCount;
+  return { ...report, commitMs: clock.monotonicMs() - startMs };
+}
+
+/** For somebody who only looks, at a volume whose log cannot be applied: what it was before the
+ *  entry that does not fit. */
+function* replayForLooking(fs: FileSystem, scan: LogScan): Step<ReplayReport> {
+  const { recordCount } = yield* replaySequentially(fs, scan.records, { stops: true });
+  return { ...NO_REPLAY, entryCount: scan.records.length, appliedCount: recordCount };
 }
 
 function damagedLog(damage: LogDamage): StorageError {
@@ -287,7 +342,8 @@ export function* closeEngine(engine: Engine): Step<void> {
   const { fs, log, raid } = engine;
   try {
     yield* fs.close();
-    if (log !== undefined && !fs.core.volume.isReadOnly && fs.core.failure === undefined) {
+    const isKept = fs.core.volume.isReadOnly || engine.replay.skipCount > 0;
+    if (log !== undefined && !isKept && fs.core.failure === undefined) {
       yield* log.close();
     }
   } finally {

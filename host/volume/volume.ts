@@ -249,7 +249,7 @@ export class Volume {
     const { engine, env } = this.#parts;
     const { raid, log, fs } = engine;
     return {
-      replayedRecordCount: engine.replayedRecordCount,
+      replayedRecordCount: engine.replay.appliedCount,
       reconstructedBlockCount: raid.stats.reconstructed,
       repairedBlockCount: raid.stats.repaired,
       readBlockCount: raid.stats.blocksRead,
@@ -416,7 +416,7 @@ function statusOf(parts: VolumeParts, disks: readonly DiskInfo[]): VolumeStatus 
     fileCount: core.inodes.usedCount - 15,
     snapshotCount: core.snapshots.visibleCount,
     logSizeBytes: (log?.halfBytes ?? 0) * 2,
-    replayedRecordCount: engine.replayedRecordCount,
+    replayedRecordCount: engine.replay.appliedCount,
     disks,
     warnings: engine.warnings,
   };
@@ -424,10 +424,9 @@ function statusOf(parts: VolumeParts, disks: readonly DiskInfo[]): VolumeStatus 
 
 function stateOf({ engine }: VolumeParts): VolumeStatus['state'] {
   if (engine.fs.core.failure !== undefined) return 'failed';
-  if (engine.raid.isDegraded) return 'degraded';
   // Not because it was opened so: how the volume is does not depend on who looks.
-  const isStuck = engine.fs.core.isReadOnly && !engine.raid.isReadOnly;
-  return isStuck ? 'read-only' : 'healthy';
+  if (engine.fs.core.isReadOnly && !engine.raid.isReadOnly) return 'read-only';
+  return engine.raid.isDegraded ? 'degraded' : 'healthy';
 }
 
 // Making parts, here and in host/node.ts.

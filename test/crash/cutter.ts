@@ -304,7 +304,7 @@ class Crash {
     const world = new RecordingWorld();
     const devices = this.#cut.materialise(this.#variant, { world });
     const engine = this.#mount(devices);
-    this.#options.counts.replayed += engine.replayedRecordCount;
+    this.#options.counts.replayed += engine.replay.appliedCount;
     const found = this.#compare(engine, allowed);
     const mounted = world.position;
     if (prng.chance(goOn)) this.#goOn(engine, devices);

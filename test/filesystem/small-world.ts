@@ -9,7 +9,7 @@ import { ImageOperations } from '../../host/filesystem/image-operations.ts';
 import { rollBack } from '../../host/filesystem/rollback.ts';
 import { SnapshotOperations } from '../../host/filesystem/snapshot-operations.ts';
 import type { VolumeState } from '../../host/format/volume-state.ts';
-import { replaySequentially } from '../../host/replay/sequential.ts';
+import { replaySwarm } from '../../host/replay/swarm.ts';
 import { type Accounts, bruteForce } from './brute-force.ts';
 import { BlockStore, type MemoryVolume, testParts } from './memory-volume.ts';
 
@@ -20,13 +20,13 @@ export function sameBytes(actual: Uint8Array, expected: Uint8Array, message = 'b
   throw new Error(`${message}: ${actual.length} bytes, differ from ${expected.length} at ${at}`);
 }
 
-interface LogRecord {
+export interface LogRecord {
   readonly sequence: number;
   readonly body: Uint8Array;
 }
 
 /** A log without halves or limits: records are durable once they are committed. */
-class MemoryLog implements LogPort {
+export class MemoryLog implements LogPort {
   readonly durable: LogRecord[];
   readonly #core: Core;
   #pending: LogRecord[] = [];
@@ -116,7 +116,7 @@ export class World {
   #begin(): void {
     this.snapshots = new SnapshotOperations(this.fs);
     if (this.#options.hasLog === true) {
-      runSync(replaySequentially(this.fs, [...this.#records]));
+      runSync(replaySwarm(this.fs, [...this.#records]));
       this.fs.attachLog(new MemoryLog(this.fs.core, this.#records));
       this.fs.requestCp(true)?.driveSync();
     }

@@ -66,7 +66,7 @@ const everything = inspectAll(readGolden());
 
 test('opens, brings back what its log has, and is sound', () => {
   const engine = openGolden(readGolden());
-  assert.is(engine.replayedRecordCount, 3);
+  assert.is(engine.replay.appliedCount, 3);
   assert.equal(engine.warnings, []);
   const report = runSync(verify(engine.fs));
   assert.equal(report.problems, []);
