@@ -2,7 +2,8 @@
 // them in parallel, and through MODIFY, each as soon as it is loaded and those before it are done.
 //
 // A message that cannot LOAD while entries before it are still to be done is given back to the
-// initiator, which delivers it again after them. One whose blocks cannot be had is left out.
+// initiator, which delivers it again after them. One whose blocks lie on a disk that is not there is
+// left out; one that needs a block which is damaged ends the replay.
 //
 // Frames. A message that waits pins the blocks that it found. How many may is bounded: new ones are
 // taken only while there are frames; and where MODIFYs have used them up, the youngest give theirs
@@ -15,7 +16,7 @@ import { Load } from '../filesystem/load.ts';
 import { framesMax, type ReplayTarget } from '../filesystem/replay-target.ts';
 import type { Pointer } from '../format/pointer.ts';
 import { inosOf, SkippedKeys } from './conflicts.ts';
-import { cacheTooSmall, checkRoom, panic } from './problems.ts';
+import { cacheTooSmall, checkRoom, panic, unreadable } from './problems.ts';
 import { type OnArrived, Retrieval, type RetrievalLimits } from './retrieval.ts';
 import type { TransactionBlock, TransactionState } from './transaction-block.ts';
 
@@ -161,7 +162,7 @@ export class LoadModify {
     const gone = load.missing.find(({ vbn }) => !volume.isAvailable(vbn));
     if (gone !== undefined) {
       const cause = new StorageError('DISK_MISSING', `vbn ${gone.vbn} is on a missing disk`);
-      load.fail(gone, cause);
+      block.unavailable = cause;
       this.#cannotLoad(block, new FsError('EIO', { cause }));
       return;
     }
@@ -192,14 +193,16 @@ export class LoadModify {
       this.#giveBack(block, error);
       return;
     }
-    if (isUnreadable) this.#refuseWithoutInodes(block, cause);
-    this.#skip(block, isUnreadable ? cause : error);
+    if (!isUnreadable) return this.#skip(block, error);
+    if (cause !== block.unavailable) throw unreadable(block, cause);
+    this.#refuseWithoutInodes(block, cause);
+    this.#skip(block, cause);
   }
 
   /** Nothing is left out where the inode file is gone: the volume cannot be written at all. */
   #refuseWithoutInodes(block: TransactionBlock, cause: StorageError): void {
     const { core } = this.#target;
-    if (core.volume.isReadOnly || cause.code !== 'DISK_MISSING') return;
+    if (core.volume.isReadOnly) return;
     const load = new Load(core.cache);
     const isGone = ({ vbn }: Pointer) => !core.volume.isAvailable(vbn);
     const isThere = inosOf(block).every((ino) => {

@@ -15,12 +15,24 @@ export function panic(block: TransactionBlock, cause: Error): StorageError {
   });
 }
 
-/** An entry is left out: what it needs cannot be had. */
+/** An entry is left out: what it needs is not there. */
 export function skipped(block: TransactionBlock, cause: Error): StorageError {
   const { kinds, record } = block;
   const { sequence } = record;
   const message = `log entry ${sequence} (${kinds}) is left out: ${cause.message}`;
   return new StorageError('ENTRY_SKIPPED', message, { detail: { sequence, kinds }, cause });
+}
+
+/** An entry needs a block of a disk that is there, and the block is damaged. */
+export function unreadable(block: TransactionBlock, cause: Error): StorageError {
+  const { kinds, record } = block;
+  const { sequence } = record;
+  const message = `log entry ${sequence} (${kinds}) needs a block that cannot be read`;
+  return new StorageError('ENTRY_SKIPPED', message, {
+    detail: { sequence, kinds },
+    hint: 'open with readOnly: true: all up to this entry of the log can be read',
+    cause,
+  });
 }
 
 /** Replay must not run a CP in between: all that it changes has to fit into one. */

@@ -12,7 +12,7 @@ import type { Ino } from '../base/units.ts';
 import type { FileSystem } from '../filesystem/file-system.ts';
 import { ReplayTarget } from '../filesystem/replay-target.ts';
 import { decodeRequests } from '../filesystem/requests.ts';
-import { checkRoom, panic, skipped } from './problems.ts';
+import { checkRoom, panic, unreadable } from './problems.ts';
 import { type ReplayRecord, TransactionBlock } from './transaction-block.ts';
 
 export interface ReplayReport {
@@ -40,8 +40,8 @@ export function* replaySequentially(
   for (const record of records) {
     const block = new TransactionBlock(record, recordCount, decodeRequests(record.body));
     const { requests } = block;
+    checkRoom(target);
     try {
-      checkRoom(target);
       yield* fs.loadUntilReady((access) => target.load(access, requests));
       queued.push(...target.modify(requests));
     } catch (error) {
@@ -61,8 +61,9 @@ export function* replaySequentially(
 /** What is to be said of an entry that could not be applied; undefined for an error that is not the
  *  entry's. */
 function explain(block: TransactionBlock, error: unknown): StorageError | undefined {
+  if (isStorageError(error)) return unreadable(block, error);
   if (isFsError(error)) {
-    return isStorageError(error.cause) ? skipped(block, error.cause) : panic(block, error);
+    return isStorageError(error.cause) ? unreadable(block, error.cause) : panic(block, error);
   }
   return error instanceof InvariantError ? panic(block, error) : undefined;
 }

@@ -59,11 +59,11 @@ export interface SwarmOptions {
   readonly limits?: RetrievalLimits;
 }
 
-/** Applies `records`, in the order of the log, to `fs`. Entries whose part of the volume cannot be
- *  had are left out, and the file system is read-only then.
- *  @throws StorageError REPLAY_PANIC; DISK_MISSING where a part of the inode file cannot be had
- *  (but not if the volume is read-only anyway); INVALID_ARGUMENT: the cache is too small. Nothing
- *  was written. */
+/** Applies `records`, in the order of the log, to `fs`. Entries whose part of the volume is not
+ *  there are left out, and the file system is read-only then.
+ *  @throws StorageError REPLAY_PANIC; ENTRY_SKIPPED: an entry needs a block that is damaged;
+ *  DISK_MISSING: a part of the inode file is not there (but not if the volume is read-only anyway);
+ *  INVALID_ARGUMENT: the cache is too small. Nothing was written. */
 export function* replaySwarm(
   fs: FileSystem,
   records: Iterable<ReplayRecord>,

@@ -11,7 +11,7 @@
 //   LOAD    blocks that it needs are being fetched
 //   MODIFY  all that it needs is in memory; it is done as soon as those before it are
 //   WAIT    it cannot LOAD before those before it are done: the initiator keeps it until then
-//   SKIP    a block that it needs, or an entry that it depends on, cannot be had: left out
+//   SKIP    a disk that it needs, or an entry that it depends on, is not there: left out
 //   DONE    applied
 
 import type { Load } from '../filesystem/load.ts';
@@ -45,6 +45,8 @@ export class TransactionBlock {
   attempt = 0;
   /** Reads, one after the other, that it and those before it had to wait for. */
   depth = 0;
+  /** The disk of a block that it needs is not there. */
+  unavailable: Error | undefined;
   /** Why it is left out. */
   reason: Error | undefined;
 

@@ -224,9 +224,9 @@ function* mountOn(parts: MountParts, options: EngineOptions): Step<Engine> {
   try {
     replay = yield* replayLog(fs, log, scan, logger);
   } catch (error) {
-    if (!readOnly || !isStorageError(error, 'REPLAY_PANIC')) throw error;
+    if (!readOnly || !ENTRY_PROBLEMS.some((code) => isStorageError(error, code))) throw error;
     fs = yield* mount();
-    replay = yield* replayForLooking(fs, scan);
+    replay = yield* replayForLooking(fs, scan, logger);
   }
   const isComplete = isTreeComplete && warnings.length === warnedOfCopies;
   return { raid, log, nvrams, fs, replay, isComplete, warnings };
@@ -320,10 +320,14 @@ function* replayLog(fs: FileSystem, log: NvLog, scan: LogScan, logger: Logger): 
   return { ...report, commitMs: clock.monotonicMs() - startMs };
 }
 
+/** An entry that cannot be applied. */
+const ENTRY_PROBLEMS = ['REPLAY_PANIC', 'ENTRY_SKIPPED'] as const;
+
 /** For somebody who only looks, at a volume whose log cannot be applied: what it was before the
- *  entry that does not fit. */
-function* replayForLooking(fs: FileSystem, scan: LogScan): Step<ReplayReport> {
-  const { recordCount } = yield* replaySequentially(fs, scan.records, { stops: true });
+ *  first entry that cannot be, so that the state is one that there was. */
+function* replayForLooking(fs: FileSystem, scan: LogScan, logger: Logger): Step<ReplayReport> {
+  const { recordCount, stopped } = yield* replaySequentially(fs, scan.records, { stops: true });
+  if (stopped !== undefined) logger.warn(stopped.message);
   return { ...NO_REPLAY, entryCount: scan.records.length, appliedCount: recordCount };
 }
 
