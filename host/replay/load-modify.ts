@@ -2,8 +2,8 @@
 // them in parallel, and through MODIFY, each as soon as it is loaded and those before it are done.
 //
 // A message that cannot LOAD while entries before it are still to be done is given back to the
-// initiator, which delivers it again after them. One whose blocks lie on a disk that is not there is
-// left out; one that needs a block which is damaged ends the replay.
+// initiator, which delivers it again after them. One whose blocks lie on a disk that is not there
+// is left out; one that needs a block which is damaged ends the replay.
 //
 // Frames. A message that waits pins the blocks that it found. How many may is bounded: new ones are
 // taken only while there are frames; and where MODIFYs have used them up, the youngest give theirs

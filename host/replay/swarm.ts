@@ -121,6 +121,7 @@ class Swarm implements Initiator {
     }
     linkConflicts(this.#blocks);
     this.#files = new LoadModify(target, this.#blocks, this, options.limits);
+    for (const block of this.#blocks) this.changed(block);
   }
 
   /** One turn. Whether all is done. */

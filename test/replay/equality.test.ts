@@ -30,11 +30,11 @@ function randomWreck(seed: number): Wreck {
     session ??= new Session(scene.operations);
     const { snapshots } = scene;
     if (session !== undefined && scene.records.length === 0 && seed % 4 === 0 && count < 200) {
-      scene.run(() => new Task(snapshots.create('clean')));
+      scene.run(new Task(snapshots.create('clean')));
     }
     for (let step = 0; step < count; step++) {
       const request = next();
-      scene.run(() => (session as Session).apply(request));
+      scene.run((session as Session).apply(request));
     }
   };
   return makeWreck(GEOMETRY, steps(400), steps(150));

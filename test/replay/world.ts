@@ -35,6 +35,9 @@ class DisksVolume extends MemoryVolume {
   schedule: ((disk: number) => Schedule) | undefined;
   /** Disks that are not there. */
   readonly missing = new Set<number>();
+  /** What was read, in order; and what was written until replay was over. */
+  readonly readVbns: number[] = [];
+  writesBeforeCommit = 0;
   #columns: Columns | undefined;
 
   diskOf(vbn: number): number {
@@ -48,6 +51,7 @@ class DisksVolume extends MemoryVolume {
       start: () => (schedule === undefined ? undefined : new Promise<void>(schedule)),
       startSync: () => undefined,
     });
+    for (const { vbn } of requests) this.readVbns.push(vbn);
     yield* super.read(requests);
   }
 
@@ -105,11 +109,12 @@ export class Scene {
     this.fs.attachLog(new MemoryLog(this.fs.core, this.records));
   }
 
-  /** One call; the clock moves on. */
-  run<T>(task: () => Task<T>): T {
+  /** One call, driven to its end; then the clock moves on. */
+  readonly run = <T>(task: Task<T>): T => {
+    const result = task.driveSync();
     this.#ticks.now++;
-    return task().driveSync();
-  }
+    return result;
+  };
 }
 
 export interface Outcome {
@@ -117,6 +122,7 @@ export interface Outcome {
   readonly store: BlockStore;
   readonly report: SwarmReport | undefined;
   readonly fs: FileSystem;
+  readonly volume: DisksVolume;
 }
 
 export interface ReplayOptions extends SwarmOptions {
@@ -147,16 +153,18 @@ export function replayInOrder(wreck: Wreck): Outcome {
   const { fs, volume } = mountWreck(wreck, {});
   runSync(replaySequentially(fs, wreck.records));
   fs.requestCp(true)?.driveSync();
-  return { store: volume.store, report: undefined, fs };
+  return { store: volume.store, report: undefined, fs, volume };
 }
 
 /** Replays as a swarm, and commits. */
 export async function replayAsSwarm(wreck: Wreck, options: ReplayOptions = {}): Promise<Outcome> {
   const { fs, volume } = mountWreck(wreck, options);
   const records = options.records ?? wreck.records;
+  volume.readVbns.length = 0;
   const report = await new Task(replaySwarm(fs, records, options)).result();
+  volume.writesBeforeCommit = volume.writeCount;
   await fs.requestCp(true)?.result();
-  return { store: volume.store, report, fs };
+  return { store: volume.store, report, fs, volume };
 }
 
 /** Where two volumes differ; undefined: nowhere. */
@@ -169,4 +177,14 @@ export function difference(a: BlockStore, b: BlockStore): string | undefined {
     if (!Buffer.from(left).equals(right)) return `block ${vbn} differs`;
   }
   return undefined;
+}
+
+/** By entry: the disk of the last block that it reads when it is alone: that of its data. */
+export function lastDisks(wreck: Wreck): number[] {
+  const { fs, volume } = mountWreck(wreck, {});
+  return wreck.records.map((record) => {
+    fs.core.cache.forgetClean();
+    runSync(replaySequentially(fs, [record]));
+    return volume.diskOf(volume.readVbns.at(-1) as number);
+  });
 }
