@@ -1,19 +1,23 @@
 // npm run small -- [--setup none|raid4] [--operations N] [--from NUMBER] [--count N]
 //                  [--tearing none|few|many]
+// npm run small -- log
 //
 // All workloads of so many operations (or a range of them), cut after each device write; see
-// alphabet.ts and cuts.ts. Ends with code 1 at the first violation, and says how to repeat it.
+// alphabet.ts and cuts.ts. Or every cut and every flipped bit of the last 64 KiB of a log; see
+// ../nvlog/last-bytes.ts. Ends with code 1 at the first violation, and says how to repeat it.
 
 import { parseArgs } from 'node:util';
+import { LastBytes } from '../nvlog/last-bytes.ts';
 import type { Tearing } from '../world/crashes.ts';
 import { newCounts } from './cuts.ts';
 import { runRange, sayCounts, workloadCount } from './range.ts';
 import { SETUPS, type SetupName } from './volume.ts';
 
-const GROUPS_PER_LINE = 54;
+const GROUPS_PER_LINE = 9;
 const TEARINGS: readonly string[] = ['none', 'few', 'many'];
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     setup: { type: 'string', default: 'none' },
     operations: { type: 'string', default: '2' },
@@ -34,25 +38,49 @@ function oneOf<T extends string>(name: string, text: string, choices: readonly s
   throw new Error(`--${name} takes one of ${choices.join(', ')}, not "${text}"`);
 }
 
-const operations = whole('operations', values.operations);
-const from = whole('from', values.from);
-const count = whole('count', values.count ?? String(workloadCount(operations) - from));
-const setup = oneOf<SetupName>('setup', values.setup, Object.keys(SETUPS));
-const tearing = oneOf<Tearing>('tearing', values.tearing, TEARINGS);
-const counts = newCounts();
 const begin = performance.now();
-const line = () => `${sayCounts(counts)}, ${((performance.now() - begin) / 1000).toFixed(0)} s`;
-const range = { setup, operations, from, count, tearing };
-const last = from + count - 1;
-console.log(`${setup}: workloads ${from} to ${last} of ${operations} operations, ${tearing} torn`);
-try {
+const seconds = () => `${((performance.now() - begin) / 1000).toFixed(0)} s`;
+
+async function runWorkloads(): Promise<void> {
+  const operations = whole('operations', values.operations);
+  const from = whole('from', values.from);
+  const count = whole('count', values.count ?? String(workloadCount(operations) - from));
+  const setup = oneOf<SetupName>('setup', values.setup, Object.keys(SETUPS));
+  const tearing = oneOf<Tearing>('tearing', values.tearing, TEARINGS);
+  const counts = newCounts();
+  const line = () => `${sayCounts(counts)}, ${seconds()}`;
+  const range = { setup, operations, from, count, tearing };
+  const last = from + count - 1;
+  console.log(
+    `${setup}: workloads ${from} to ${last} of ${operations} operations, ${tearing} torn`,
+  );
   let groups = 0;
-  await runRange(range, counts, (next) => {
-    if (groups++ % GROUPS_PER_LINE === 0) console.log(`${next}: ${line()}`);
-  });
-  console.log(`no violation: ${line()}`);
+  try {
+    await runRange(range, counts, (next) => {
+      if (groups++ % GROUPS_PER_LINE === 0) console.log(`${next}: ${line()}`);
+    });
+    console.log(`no violation: ${line()}`);
+  } catch (error) {
+    console.error(`1 violation: ${line()}`);
+    throw error;
+  }
+}
+
+function runLog(): void {
+  const log = new LastBytes();
+  log.cuts(0, 1);
+  console.log(`every cut: ${log.scanCount} scans, ${seconds()}`);
+  for (let bit = 0; bit < 8; bit++) {
+    log.flips(bit, 8);
+    console.log(`bit ${bit} of every byte: ${log.scanCount} scans, ${seconds()}`);
+  }
+  console.log(`no violation: ${log.scanCount} scans, ${seconds()}`);
+}
+
+try {
+  if (positionals[0] === 'log') runLog();
+  else await runWorkloads();
 } catch (error) {
   console.error((error as Error).message);
-  console.error(`1 violation: ${line()}`);
   process.exitCode = 1;
 }

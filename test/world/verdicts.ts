@@ -1,10 +1,11 @@
-// What is known of images: a mount is a computation on what it reads, so its outcome holds for every
-// image that agrees with it in all the blocks that it read before it wrote them. Whether the rest
-// was dropped, kept or torn by the crash makes no difference, and need not be tried.
+// What is known of images. A mount is a computation on what it reads, so its outcome holds for
+// every image that agrees with its own in all blocks that it read before it wrote them. Whether
+// the crash dropped, kept or tore the rest makes no difference, and need not be tried.
 //
-// The engine is deterministic (seeds and clocks are arguments): from equal blocks it goes on to read
-// the same next block. So outcomes stand in a tree: a node says which place is read next, and has a
-// branch for each block that was found there. It throws where a mount is not as it was before.
+// The engine is deterministic (seeds and clocks are arguments): from equal blocks it goes on to
+// read the same next block. So outcomes stand in a tree: a node says which place is read next, and
+// has a branch for each block that was found there. It throws where a mount is not as it was
+// before.
 
 import type { Block, Image } from './images.ts';
 import { DEVICE_PITCH } from './images.ts';
