@@ -129,6 +129,13 @@ export class Allocator {
     return vbns;
   }
 
+  /** As `takeStripes`, but no more than fill stripes: up to `countMax` vbns. */
+  takeWholeStripes(countMax: number): Vbn[] {
+    const open = this.#open.find((area) => area.isEmptyStripes);
+    const width = open?.area.span.columns.length ?? 1;
+    return this.takeStripes(countMax - (countMax % width));
+  }
+
   /** `count` vbns. Blocks that follow each other in the result lie together on disk. */
   take(count: number): Vbn[] {
     const vbns = this.#leftover.splice(0, count);

@@ -11,19 +11,32 @@ export class BitPages {
     return this.#count;
   }
 
-  add(vbn: Vbn): void {
+  #pageOf(vbn: Vbn): Uint32Array {
     const index = vbn >>> BITS_PER_BLOCK_SHIFT;
     let page = this.#pages.get(index);
     if (page === undefined) {
       page = new Uint32Array(BITS_PER_BLOCK / 32);
       this.#pages.set(index, page);
     }
+    return page;
+  }
+
+  add(vbn: Vbn): void {
+    const page = this.#pageOf(vbn);
     const bit = vbn % BITS_PER_BLOCK;
     const word = page[bit >>> 5] as number;
     const mask = 1 << (bit & 31);
     if ((word & mask) !== 0) return;
     page[bit >>> 5] = word | mask;
     this.#count++;
+  }
+
+  /** The bits of `mask` in the word of 32 that has `vbn`; none of them was there. */
+  addWord(vbn: Vbn, mask: number, count: number): void {
+    const page = this.#pageOf(vbn);
+    const at = (vbn % BITS_PER_BLOCK) >>> 5;
+    page[at] = (page[at] as number) | mask;
+    this.#count += count;
   }
 
   delete(vbn: Vbn): void {

@@ -141,16 +141,28 @@ export class BlockCache {
 
   /** A frame becomes the clean block of `pointer`; an older block of that vbn is forgotten. */
   enterClean(block: Block, pointer: Pointer): void {
+    const { vbn, kind, checksumLow, checksumHigh } = pointer;
+    this.enterPlaced(block, vbn, kind, checksumLow, checksumHigh);
+  }
+
+  /** As enterClean, of a pointer's words. */
+  enterPlaced(
+    block: Block,
+    vbn: Vbn,
+    kind: number,
+    checksumLow: number,
+    checksumHigh: number,
+  ): void {
     if (block.state === 'dirty') this.#dirtyCount--;
-    const there = this.#clean.get(pointer.vbn);
+    const there = this.#clean.get(vbn);
     if (there !== undefined) this.#forget(there);
     block.state = 'clean';
-    block.vbn = pointer.vbn;
-    block.checksumLow = pointer.checksumLow;
-    block.checksumHigh = pointer.checksumHigh;
-    block.kind = pointer.kind;
+    block.vbn = vbn;
+    block.checksumLow = checksumLow;
+    block.checksumHigh = checksumHigh;
+    block.kind = kind;
     block.isReferenced = true;
-    this.#clean.set(pointer.vbn, block);
+    this.#clean.set(vbn, block);
   }
 
   /** A new dirty block, bytes undefined. The caller reserved the frame at admission. */

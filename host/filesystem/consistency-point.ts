@@ -1,5 +1,6 @@
 // The consistency point: the atomic step to a new on-disk image (ENGINE 23-25).
 //
+//   ahead    (in slices)       data takes its places and is on its way: see place-ahead.ts
 //   plan     (LOAD, repeated)  reads the map blocks that allocation and frees will touch
 //   freeze   (one turn)        allocates, checksums bottom-up, makes the root; switches the log
 //   write    (waits)           stripes, then flush, root, flush, while new messages go on
@@ -9,7 +10,7 @@
 // its vbn and checksum and is clean, only pinned until it is written; a message that changes one
 // gets a copy. So there are never two unplaced versions of a block, which is what ENGINE 23's
 // writing into the parent of both generations is for. The price is that the freeze turn is not
-// interruptible: about a microsecond a dirty block, and the number of these is bounded (dirtyMax).
+// interruptible; what went ahead is why it is short.
 //
 // The fixed point of ENGINE 24: placing a map block changes bits, perhaps in another map block,
 // which then must be placed too. Each is placed once, so this ends; `plan` follows the same closure
@@ -33,13 +34,14 @@ import { type Step, wait } from '../base/task.ts';
 import type { Address, Vbn } from '../base/units.ts';
 import type { BlockWrite, Liveness } from '../device/block-volume.ts';
 import { inodeLevel } from '../format/inode.ts';
-import type { Pointer } from '../format/pointer.ts';
+import { getPointerVbn, type Pointer, setPointerWords } from '../format/pointer.ts';
 import { encodeVolumeState, VOLUME_FILES_SIZE, type VolumeState } from '../format/volume-state.ts';
 import { setU64 } from '../format/words.ts';
 import type { Block } from './block-cache.ts';
 import type { Core } from './core.ts';
 import { type Access, type FileNode, LEVEL_XATTR, PRESENT, placeKey } from './file-node.ts';
 import { Load, MISSING } from './load.ts';
+import { inOrder, SlotFinder } from './placing.ts';
 import { PlaneUnion } from './plane-union.ts';
 import { heldByDeletion, loadPlaneTree } from './snapshot-deletion.ts';
 import type { SnapshotAction, Unshield } from './snapshots.ts';
@@ -49,9 +51,10 @@ const SPARE_BLOCKS = 32;
 /** Rounds of a plan in one turn until the closure stands still. */
 const PLAN_ROUNDS_MAX = 16;
 
-interface Placed {
-  readonly node: FileNode;
-  readonly block: Block;
+/** Dirty blocks of one level, in the order in which they are to lie on disk, and whose they are. */
+interface Rank {
+  readonly nodes: FileNode[];
+  readonly blocks: Block[];
 }
 
 interface Frozen {
@@ -244,18 +247,20 @@ export class ConsistencyPoint {
     const core = this.#core;
     const { image, maps, allocator } = core;
     image.changeRoot();
-    for (const vbn of core.reservations.taken.take()) maps.setActive(vbn);
+    maps.setActive(core.reservations.taken.take());
     const ranks = this.#dirtyRanks();
-    const count = ranks.reduce((sum, rank) => sum + rank.length, 0);
+    const count = ranks.reduce((sum, rank) => sum + rank.blocks.length, 0);
     const vbns = allocator.take(count + 1);
-    for (const vbn of vbns) maps.setActive(vbn);
+    maps.setActive(vbns);
+    const frees: Vbn[] = [];
     let next = 0;
     for (const rank of ranks) {
-      this.#placeRank(rank, vbns.slice(next, next + rank.length));
-      next += rank.length;
+      this.#placeRank(rank, vbns, next, frees);
+      next += rank.blocks.length;
     }
-    if (image.rootPointer.vbn !== 0) this.#freeActive(image.rootPointer.vbn);
-    for (const vbn of core.reservations.takeFrees()) this.#freeActive(vbn);
+    if (image.rootPointer.vbn !== 0) frees.push(image.rootPointer.vbn);
+    this.#freeActive(frees);
+    this.#freeActive(core.reservations.takeFrees());
     return vbns[count] as Vbn;
   }
 
@@ -267,8 +272,9 @@ export class ConsistencyPoint {
     const { root } = image;
     setU64(arena.view, root.address + IMAGE_ROOT_CP_OFFSET, core.state.cp + 1);
     setU64(arena.view, root.address + IMAGE_ROOT_BLOCKS_USED_OFFSET, maps.activeCount);
-    const [pointer] = core.hashBlocks([root], [rootVbn], KIND_IMAGE_ROOT);
-    image.rootPlaced(pointer as Pointer);
+    core.hashBlocks([root], (_, _index, checksumLow, checksumHigh) => {
+      image.rootPlaced({ vbn: rootVbn, kind: KIND_IMAGE_ROOT, checksumLow, checksumHigh });
+    });
     this.#noteWrite(root, rootVbn);
     const at = root.address + IMAGE_ROOT_ACTIVE_MAP_OFFSET;
     const plane = arena.u8.slice(at, at + INODE_SIZE);
@@ -284,43 +290,43 @@ export class ConsistencyPoint {
   }
 
   /** All dirty blocks of the image but the active map, children before parents. */
-  #dirtyRanks(): Placed[][] {
+  #dirtyRanks(): Rank[] {
     const { image } = this.#core;
-    const ranks: Placed[][] = Array.from({ length: 3 * (INODE_LEVEL_MAX + 1) }, () => []);
+    const ranks = Array.from({ length: 3 * (INODE_LEVEL_MAX + 1) }, (): Rank => {
+      return { nodes: [], blocks: [] };
+    });
     const nodes = [...image.nodes.values()].filter((node) => node.dirty.size > 0);
     nodes.sort((a, b) => a.ino - b.ino);
     const add = (node: FileNode, base: number) => {
-      for (const block of node.dirty.values()) {
+      for (const block of inOrder([...node.dirty.values()])) {
         const level = block.level === LEVEL_XATTR ? 0 : block.level;
-        (ranks[base + level] as Placed[]).push({ node, block });
+        const rank = ranks[base + level] as Rank;
+        rank.nodes.push(node);
+        rank.blocks.push(block);
       }
     };
     for (const node of nodes) add(node, 0);
     add(image.inodeMap, INODE_LEVEL_MAX + 1);
     add(image.inodeFile, 2 * (INODE_LEVEL_MAX + 1));
-    for (const rank of ranks) {
-      rank.sort((a, b) => a.node.ino - b.node.ino || a.block.index - b.block.index);
-    }
     return ranks;
   }
 
-  /** Gives the blocks of a rank their places: checksums, pointers in the parents, old copies
-   *  freed. */
-  #placeRank(rank: readonly Placed[], vbns: readonly Vbn[]): void {
-    const blocks = rank.map(({ block }) => block);
-    const pointers = this.#core.hashBlocks(blocks, vbns, 0);
-    rank.forEach(({ node, block }, index) => {
-      const old = node.oldVbn(block);
-      if (old !== 0) this.#freeActive(old);
-      const pointer = { ...(pointers[index] as Pointer), kind: node.kindOf(block.level) };
-      node.place(block, pointer);
-      this.#enter(block, pointer);
+  /** Gives the blocks of a rank the vbns from `first` on: checksums, pointers in the parents. Adds
+   *  their old copies to `frees`. */
+  #placeRank({ nodes, blocks }: Rank, vbns: readonly Vbn[], first: number, frees: Vbn[]): void {
+    const { cache, arena } = this.#core;
+    const slots = new SlotFinder();
+    this.#core.hashBlocks(blocks, (block, index, low, high) => {
+      const node = nodes[index] as FileNode;
+      const slot = slots.of(node, block);
+      const old = getPointerVbn(arena.view, slot);
+      if (old !== 0) frees.push(old);
+      const vbn = vbns[first + index] as Vbn;
+      const kind = node.kindOf(block.level);
+      setPointerWords(arena.view, slot, vbn, kind, low, high);
+      cache.enterPlaced(block, vbn, kind, low, high);
+      this.#noteWrite(block, vbn);
     });
-  }
-
-  #enter(block: Block, pointer: Pointer): void {
-    this.#core.cache.enterClean(block, pointer);
-    this.#noteWrite(block, pointer.vbn);
   }
 
   #noteWrite(block: Block, vbn: Vbn): void {
@@ -349,13 +355,13 @@ export class ConsistencyPoint {
     },
   };
 
-  #freeActive(vbn: Vbn): void {
-    this.#core.maps.freeActive(vbn, this.#shieldAddress(vbn >>> BITS_PER_BLOCK_SHIFT));
+  #freeActive(vbns: readonly Vbn[]): void {
+    this.#core.maps.freeActive(vbns, this.#shieldAddress);
   }
 
   /** The fixed point: every dirty block of the maps and volume files gets its vbn. */
   #placeMaps(): Map<Block, Vbn> {
-    const { maps, allocator } = this.#core;
+    const { maps, allocator, arena } = this.#core;
     const places = new Map<Block, Vbn>();
     const files = [maps.files.active, ...this.#volumeFiles()];
     for (let before = -1; before !== places.size; ) {
@@ -367,10 +373,10 @@ export class ConsistencyPoint {
           if (places.has(block)) continue;
           const [vbn] = allocator.take(1) as [Vbn];
           places.set(block, vbn);
-          const old = node.oldVbn(block);
+          const old = getPointerVbn(arena.view, node.slotOf(block.level, block.index));
           if (isActive) {
-            maps.setActive(vbn);
-            if (old !== 0) this.#freeActive(old);
+            maps.setActive([vbn]);
+            if (old !== 0) this.#freeActive([old]);
           } else {
             maps.setSummary(vbn);
             if (old !== 0) maps.freeSummary(old);
@@ -383,14 +389,17 @@ export class ConsistencyPoint {
 
   /** Checksums a map file's dirty blocks bottom-up and enters the pointers. */
   #hashMap(node: FileNode, places: ReadonlyMap<Block, Vbn>): void {
-    const height = inodeLevel(this.#core.arena.view, node.home.read(PRESENT));
+    const { cache, arena } = this.#core;
+    const height = inodeLevel(arena.view, node.home.read(PRESENT));
     for (let level = 0; level < height; level++) {
+      const kind = node.kindOf(level);
       const blocks = [...node.dirty.values()].filter((block) => block.level === level);
-      const vbns = blocks.map((block) => places.get(block) as Vbn);
-      const pointers = this.#core.hashBlocks(blocks, vbns, node.kindOf(level));
-      blocks.forEach((block, index) => {
-        node.place(block, pointers[index] as Pointer);
-        this.#enter(block, pointers[index] as Pointer);
+      this.#core.hashBlocks(blocks, (block, _, low, high) => {
+        const vbn = places.get(block) as Vbn;
+        const slot = node.slotOf(level, block.index);
+        setPointerWords(arena.view, slot, vbn, kind, low, high);
+        cache.enterPlaced(block, vbn, kind, low, high);
+        this.#noteWrite(block, vbn);
       });
     }
     node.dirty.clear();

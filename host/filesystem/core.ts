@@ -8,7 +8,6 @@ import { StorageError } from '../base/errors.ts';
 import type { Io, Task } from '../base/task.ts';
 import type { Address, Vbn } from '../base/units.ts';
 import type { BlockVolume } from '../device/block-volume.ts';
-import type { Pointer } from '../format/pointer.ts';
 import type { VolumeState } from '../format/volume-state.ts';
 import type { Arena } from '../kernels/arena.ts';
 import type { KernelExports } from '../kernels/exports.ts';
@@ -62,7 +61,7 @@ export class Reservations implements SpaceLedger {
   frees: Vbn[] = [];
   /** Blocks whose replacement is dirty: freed when that is placed. */
   replaced = 0;
-  /** Blocks that large writes were given: in no map yet. */
+  /** Blocks that were given out since the last CP: in no map yet. */
   readonly taken = new TakenBlocks();
   /** Map blocks that the next CP will change. */
   readonly touchedMaps = new Set<number>();
@@ -75,7 +74,12 @@ export class Reservations implements SpaceLedger {
     this.replaced++;
     this.touchedMaps.add(vbn >>> BITS_PER_BLOCK_SHIFT);
   }
-  /** A block of a large write gets its place now. */
+  /** As `free`, of a block of which `willFree` has told. */
+  freeReplaced(vbn: Vbn): void {
+    this.replaced--;
+    this.free(vbn);
+  }
+  /** A block gets its place now, outside of a CP. */
   take(vbn: Vbn): void {
     this.taken.add(vbn);
     this.touchedMaps.add(vbn >>> BITS_PER_BLOCK_SHIFT);
@@ -198,26 +202,24 @@ export class Core {
     };
   }
 
-  /** Checksums of blocks, and pointers to them at their new places. */
-  hashBlocks(blocks: readonly Block[], vbns: readonly Vbn[], kind: number): Pointer[] {
-    const { arena, kernels, hashList, hashSums } = this;
-    const pointers: Pointer[] = [];
+  /** Calls `each` with the checksum of every block, in order. */
+  hashBlocks(
+    blocks: readonly Block[],
+    each: (block: Block, index: number, low: number, high: number) => void,
+  ): void {
+    const { kernels, hashList, hashSums } = this;
+    const { u32 } = this.arena;
     for (let first = 0; first < blocks.length; first += HASH_BATCH) {
       const count = Math.min(HASH_BATCH, blocks.length - first);
       for (let i = 0; i < count; i++) {
-        arena.u32[(hashList >>> 2) + i] = (blocks[first + i] as Block).address;
+        u32[(hashList >>> 2) + i] = (blocks[first + i] as Block).address;
       }
       kernels.xxhash64Blocks(hashList, count, hashSums);
       for (let i = 0; i < count; i++) {
-        pointers.push({
-          vbn: vbns[first + i] as Vbn,
-          kind,
-          checksumLow: arena.u32[(hashSums >>> 2) + 2 * i] as number,
-          checksumHigh: arena.u32[(hashSums >>> 2) + 2 * i + 1] as number,
-        });
+        const at = (hashSums >>> 2) + 2 * i;
+        each(blocks[first + i] as Block, first + i, u32[at] as number, u32[at + 1] as number);
       }
     }
-    return pointers;
   }
 
   /** Blocks are written, as far as the caller waited. One with a write still in flight (a sync call

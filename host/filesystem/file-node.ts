@@ -216,14 +216,10 @@ export class FileNode {
     return this.#cache.changeClean(clean, level, index);
   }
 
-  /** Freeze: vbn of the last copy on disk of a dirty block; 0 = none. */
-  oldVbn(block: Block): Vbn {
-    return getPointerVbn(this.#view, this.#slotForChange(block.level, block.index));
-  }
-
-  /** Freeze: the dirty block got its place on disk; its parent says so. */
-  place(block: Block, pointer: Pointer): void {
-    setPointer(this.#view, this.#slotForChange(block.level, block.index), pointer);
+  /** Address of a dirty block's pointer, in its dirty parent. It holds that of its last copy on
+   *  disk; who gives the block its place enters it there. */
+  slotOf(level: number, index: number): Address {
+    return this.#slotForChange(level, index);
   }
 
   /** MODIFY: the file has so many blocks more. */

@@ -60,6 +60,7 @@ import { Inodes } from './inodes.ts';
 import { Load } from './load.ts';
 import { MessageDriver } from './message-driver.ts';
 import { S_IFDIR, S_IFREG } from './operations.ts';
+import { placeAhead } from './place-ahead.ts';
 import { changeDirectory } from './scope.ts';
 import { DeleteSlice, finishDeletion, isDeletionComplete } from './snapshot-deletion.ts';
 import { SnapshotTable } from './snapshot-table.ts';
@@ -89,6 +90,8 @@ export interface FileSystemParts {
 
 interface CpUnderWay {
   task: Task<void> | undefined;
+  /** What it does beside writing what is dirty is settled. */
+  isPlanned: boolean;
   isFrozen: boolean;
 }
 
@@ -402,7 +405,7 @@ export class FileSystem {
       const isFirst = this.core.state.cp === 0;
       if (!isFirst) return last?.task?.isSettled === false ? last.task : undefined;
     }
-    const cp: CpUnderWay = { task: undefined, isFrozen: false };
+    const cp: CpUnderWay = { task: undefined, isPlanned: false, isFrozen: false };
     this.#cp = cp;
     cp.task = new Task(this.#runCp(cp, last?.task));
     return cp.task;
@@ -424,7 +427,9 @@ export class FileSystem {
     try {
       if (previous !== undefined && !previous.isSettled) yield* wait(previous.asIo());
       core.refuseIfUnusable();
+      yield* placeAhead(core);
       if (isDeletionComplete(core)) finishDeletion(core);
+      cp.isPlanned = true;
       const actions = this.#actions;
       this.#actions = [];
       const doomed = core.snapshots.get(core.state.deleting) ?? core.snapshots.nextDeleted();
@@ -472,7 +477,7 @@ export class FileSystem {
 
   /** The CP of a rollback: nothing is dirty but the maps. Only while messages are held off. */
   *runVolumeFilesCp(): Step<void> {
-    const cp: CpUnderWay = { task: undefined, isFrozen: false };
+    const cp: CpUnderWay = { task: undefined, isPlanned: true, isFrozen: false };
     try {
       const options = { actions: [], keepsImage: true, onFrozen: () => this.#frozen(cp) };
       yield* new ConsistencyPoint(this.core, options).run();
@@ -483,10 +488,11 @@ export class FileSystem {
   }
 
   /** What a CP with something to do must wait for: one that is planned already may have loaded what
-   *  it needs, and so does not take the action in. */
+   *  it needs, and one that has something to do makes a plan for that alone. */
   get planning(): Task<void> | undefined {
     if (this.#isRollingBack) return this.core.barrier;
-    return this.#cp === undefined || this.#cp.isFrozen ? undefined : this.#cp.task;
+    if (this.#cp === undefined || this.#cp.isFrozen) return undefined;
+    return this.#cp.isPlanned || this.#actions.length > 0 ? this.#cp.task : undefined;
   }
 
   /** A CP with something to do beside; gives the CP. */

@@ -63,22 +63,31 @@ export class ReferenceWrites {
       arena.u8.set(data.subarray(from, from + BLOCK_SIZE), block.address);
       blocks.push(block);
     });
-    const pointers = this.#core.hashBlocks(blocks, vbns, KIND_DATA);
-    blocks.forEach((block, index) => {
-      cache.enterClean(block, pointers[index] as Pointer);
-      cache.pin(block);
+    const pointers: Pointer[] = [];
+    this.#core.hashBlocks(blocks, (block, index, checksumLow, checksumHigh) => {
+      const pointer = { vbn: vbns[index] as Vbn, kind: KIND_DATA, checksumLow, checksumHigh };
+      cache.enterClean(block, pointer);
+      pointers.push(pointer);
     });
+    this.#begunCount++;
+    this.write(blocks, liveness);
+    return pointers;
+  }
+
+  /** Blocks that have their places, and their checksums, are on their way there. No record names
+   *  them but what `begin` made. */
+  write(blocks: readonly Block[], liveness: Liveness): Task<void> {
+    for (const block of blocks) this.#core.cache.pin(block);
     const task = new Task(this.#write(blocks, liveness), 'background');
     if (!task.isSettled) {
       this.#underWay.add(task);
       task.onSettled(() => this.#underWay.delete(task));
     }
-    return pointers;
+    return task;
   }
 
   *#write(blocks: readonly Block[], liveness: Liveness): Step<void> {
     const { volume } = this.#core;
-    this.#begunCount++;
     try {
       // Not in the MODIFY turn, which only changes memory.
       yield* wait(NEXT_TURN);

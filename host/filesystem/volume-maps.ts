@@ -17,7 +17,7 @@ import {
   BLOCK_SIZE,
 } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
-import type { Vbn } from '../base/units.ts';
+import type { Address, Vbn } from '../base/units.ts';
 import type { Areas } from './areas.ts';
 import { BitPages } from './bit-pages.ts';
 import { type FileNode, PRESENT } from './file-node.ts';
@@ -75,11 +75,16 @@ export class VolumeMaps {
     return this.restingNew.count + this.restingOld.count;
   }
 
-  /** A newly allocated block of the image. */
-  setActive(vbn: Vbn): void {
-    assert(this.#set(this.files.active, vbn), 'an allocated block was not active', vbn);
-    this.activeCount++;
-    this.#addUsed(vbn, 1);
+  /** Newly allocated blocks of the image. */
+  setActive(vbns: readonly Vbn[]): void {
+    eachWord(vbns, (vbn, mask, count) => {
+      const at = this.#wordOf(this.files.active, vbn);
+      const word = this.#u32[at] as number;
+      assert((word & mask) === 0, 'an allocated block was not active', vbn);
+      this.#u32[at] = word | mask;
+      this.activeCount += count;
+      this.#addUsed(vbn, count);
+    });
   }
 
   /** A newly allocated block of a volume file. */
@@ -89,17 +94,29 @@ export class VolumeMaps {
     this.#addUsed(vbn, 1);
   }
 
-  /** The active file system gives a block up; `shield` is the address of the united planes of its
-   *  neighbours for this map block, 0 where there are none. */
-  freeActive(vbn: Vbn, shield: number): void {
-    assert(this.#clear(this.files.active, vbn), 'a freed block was active', vbn);
-    this.activeCount--;
-    if (shield !== 0 && this.#test(shield, vbn)) {
-      assert(this.#set(this.files.summary, vbn), 'an active block was not in the summary map', vbn);
-      this.summaryCount++;
-      return;
-    }
-    this.#rest(vbn);
+  /** The active file system gives blocks up; `shieldOf` gives the address of the united planes of
+   *  its neighbours for a map block, 0 where there are none. */
+  freeActive(vbns: readonly Vbn[], shieldOf: (mapIndex: number) => Address): void {
+    eachWord(vbns, (vbn, mask, count) => {
+      const at = this.#wordOf(this.files.active, vbn);
+      const word = this.#u32[at] as number;
+      assert((word & mask) === mask, 'a freed block was active', vbn);
+      this.#u32[at] = word & ~mask;
+      this.activeCount -= count;
+      const shield = shieldOf(vbn >>> BITS_PER_BLOCK_SHIFT);
+      const offset = (vbn % BITS_PER_BLOCK) >>> 5;
+      const held = shield === 0 ? 0 : mask & (this.#u32[(shield >>> 2) + offset] as number);
+      if (held !== 0) this.#setSummaryWord(vbn, held);
+      if (held !== mask) this.#restWord(vbn, mask & ~held);
+    });
+  }
+
+  #setSummaryWord(vbn: Vbn, mask: number): void {
+    const at = this.#wordOf(this.files.summary, vbn);
+    const word = this.#u32[at] as number;
+    assert((word & mask) === 0, 'an active block was not in the summary map', vbn);
+    this.#u32[at] = word | mask;
+    this.summaryCount += popcount(mask);
   }
 
   /** A volume file gives a block up. */
@@ -141,8 +158,14 @@ export class VolumeMaps {
   }
 
   #rest(vbn: Vbn): void {
-    this.#addUsed(vbn, -1);
-    this.restingNew.add(vbn);
+    this.#restWord(vbn, 1 << (vbn & 31));
+  }
+
+  /** The blocks of `mask` in the word of 32 that has `vbn`. */
+  #restWord(vbn: Vbn, mask: number): void {
+    const count = popcount(mask);
+    this.#addUsed(vbn, -count);
+    this.restingNew.addWord(vbn, mask, count);
     this.#onFree(vbn);
   }
 
@@ -166,11 +189,6 @@ export class VolumeMaps {
     }
   }
 
-  #test(address: number, vbn: Vbn): boolean {
-    const bit = vbn % BITS_PER_BLOCK;
-    return (((this.#u32[(address >>> 2) + (bit >>> 5)] as number) >>> (bit & 31)) & 1) === 1;
-  }
-
   /** Sets a bit; false if it was set. */
   #set(file: FileNode, vbn: Vbn): boolean {
     const at = this.#wordOf(file, vbn);
@@ -191,6 +209,22 @@ export class VolumeMaps {
   #wordOf(file: FileNode, vbn: Vbn): number {
     const block = file.change(0, vbn >>> BITS_PER_BLOCK_SHIFT);
     return (block.address >>> 2) + ((vbn % BITS_PER_BLOCK) >>> 5);
+  }
+}
+
+/** Calls `each` for the blocks of each word of 32 of a map, as far as they follow each other in
+ *  `vbns`: its first vbn, the bits and their number. */
+function eachWord(
+  vbns: readonly Vbn[],
+  each: (vbn: Vbn, mask: number, count: number) => void,
+): void {
+  for (let at = 0; at < vbns.length; ) {
+    const vbn = vbns[at] as Vbn;
+    const limit = Math.min(vbns.length - at, 32 - (vbn & 31));
+    let count = 1;
+    while (count < limit && vbns[at + count] === vbn + count) count++;
+    each(vbn, (0xffffffff >>> (32 - count)) << (vbn & 31), count);
+    at += count;
   }
 }
 

@@ -49,12 +49,24 @@ export function pointerProblem(view: DataView, at: number): string | undefined {
 }
 
 export function setPointer(view: DataView, at: number, pointer: Pointer): void {
-  view.setUint32(at, pointer.vbn % 0x1_0000_0000, true);
-  view.setUint16(at + POINTER_VBN_HIGH_OFFSET, Math.floor(pointer.vbn / 0x1_0000_0000), true);
-  const flags = pointer.vbn === 0 ? 0 : CHECKSUM_XXHASH64 | (pointer.kind << 4);
-  view.setUint16(at + POINTER_FLAGS_OFFSET, flags, true);
-  view.setUint32(at + POINTER_CHECKSUM_OFFSET, pointer.checksumLow, true);
-  view.setUint32(at + POINTER_CHECKSUM_OFFSET + 4, pointer.checksumHigh, true);
+  const { vbn, kind, checksumLow, checksumHigh } = pointer;
+  setPointerWords(view, at, vbn, kind, checksumLow, checksumHigh);
+}
+
+/** As setPointer, without an object: a CP writes a pointer for each block. */
+export function setPointerWords(
+  view: DataView,
+  at: number,
+  vbn: Vbn,
+  kind: number,
+  checksumLow: number,
+  checksumHigh: number,
+): void {
+  view.setUint32(at, vbn % 0x1_0000_0000, true);
+  view.setUint16(at + POINTER_VBN_HIGH_OFFSET, Math.floor(vbn / 0x1_0000_0000), true);
+  view.setUint16(at + POINTER_FLAGS_OFFSET, vbn === 0 ? 0 : CHECKSUM_XXHASH64 | (kind << 4), true);
+  view.setUint32(at + POINTER_CHECKSUM_OFFSET, checksumLow, true);
+  view.setUint32(at + POINTER_CHECKSUM_OFFSET + 4, checksumHigh, true);
 }
 
 export function clearPointer(view: DataView, at: number): void {

@@ -9,7 +9,12 @@ import { StorageError } from '../../host/base/errors.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
 import { type Step, wait } from '../../host/base/task.ts';
 import type { Instant } from '../../host/base/units.ts';
-import type { BlockRead, BlockVolume, BlockWrite } from '../../host/device/block-volume.ts';
+import type {
+  BlockRead,
+  BlockVolume,
+  BlockWrite,
+  Liveness,
+} from '../../host/device/block-volume.ts';
 import type { CoreEnv } from '../../host/filesystem/core.ts';
 import {
   FILE_SYSTEM_SCRATCH_SIZE,
@@ -84,7 +89,7 @@ export class MemoryVolume implements BlockVolume {
     }
   }
 
-  *write(writes: readonly BlockWrite[]): Step<void> {
+  *write(writes: readonly BlockWrite[], _liveness: Liveness): Step<void> {
     yield* this.#pause();
     for (const { vbn, address } of writes) {
       this.writeCount++;
