@@ -67,7 +67,7 @@ export class Volume extends PortableVolume {
     const paths = pathsOf(where, checked.diskCount > 1);
     const { devices, logBlocks, undo } = createFiles(paths, checked);
     try {
-      await formatDevices(devices, checked, logBlocks, platform());
+      await formatDevices(devices, checked, logBlocks, { ...platform(), areBlank: true });
       const { nvram = [] } = devices;
       await new Task(closeDevices([...devices.disks, nvram].flat())).result();
     } catch (error) {

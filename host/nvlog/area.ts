@@ -24,11 +24,16 @@ export interface LogFormatOptions {
   readonly volumeUuid: Uint8Array;
   /** Bytes in a half, whole blocks. Default: as large as the smallest copy allows. */
   readonly halfBytes?: number;
+  /** The devices hold zeros, having just been made: only what differs from that is written, and the
+   *  end, so that they have their size. A file's blocks come with the flushes then, which makes
+   *  these slower until the area has been gone through once. Default false. */
+  readonly isBlank?: boolean;
 }
 
 /** Writes an empty log to each Nvram given, its place in the list being its number; a missing
  *  place is passed over, so that one copy can be made anew (with the halfBytes of the others).
- *  The whole area is written: a file's blocks are then there, and flushes change no metadata.
+ *  The whole area is written: a file's blocks are then there, and flushes change no metadata
+ *  (`isBlank` does without).
  *  @throws StorageError INVALID_ARGUMENT if its halves are too small for flushes of `memory`'s
  *  size. */
 export function* formatLog(
@@ -49,7 +54,9 @@ export function* formatLog(
     });
   }
   const zeros = new Uint8Array(Math.min(ZEROS_SIZE, halfBytes));
-  for (let offset = 0; offset < areaBytes; offset += zeros.length) {
+  const end = areaBytes - (areaBytes % BLOCK_SIZE);
+  const first = options.isBlank === true ? end - BLOCK_SIZE : 0;
+  for (let offset = first; offset < areaBytes; offset += zeros.length) {
     const piece = zeros.subarray(0, Math.min(zeros.length, areaBytes - offset));
     if (piece.length % BLOCK_SIZE !== 0) break;
     yield* wait(all(present.map((nvram) => writeIo(nvram, offset, piece))));

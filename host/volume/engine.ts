@@ -87,7 +87,7 @@ const NO_REPLAY: ReplayReport = {
 
 /** Writes an empty volume to the devices. They stay open; mount with `openEngine`. */
 export function* formatEngine(
-  options: EngineOptions & { raid: 'none' | 'raid4'; logBlocks: number },
+  options: EngineOptions & { raid: 'none' | 'raid4'; logBlocks: number; areBlank?: boolean },
 ): Step<void> {
   const { devices, instance, env, raid, logBlocks } = options;
   const { arena, kernels } = instance;
@@ -109,7 +109,9 @@ export function* formatEngine(
   });
   const memory = new LogMemory(arena, kernels);
   const nvrams = nvramsOf(devices, volume.front);
-  yield* NvLog.format(nvrams, memory, { volumeUuid: uuidBytes(volume.uuid) });
+  // Who does not wait for the log does not profit from an area that is written beforehand.
+  const isBlank = options.isRelaxed && options.areBlank === true;
+  yield* NvLog.format(nvrams, memory, { volumeUuid: uuidBytes(volume.uuid), isBlank });
   const scratch = arena.reserve(FILE_SYSTEM_SCRATCH_SIZE);
   yield* FileSystem.format({ volume, arena, kernels, env, frames: arena.seal(), scratch });
   yield* closeWindows(devices, nvrams);

@@ -440,6 +440,8 @@ export interface PlatformParts {
   readonly makePool?: (instance: KernelInstance) => EngineEnv['pool'];
   readonly names?: readonly string[];
   readonly onClosed?: () => Promise<void> | void;
+  /** To be formatted: the devices were made just now, and hold zeros. */
+  readonly areBlank?: boolean;
 }
 
 function instanceFor(checked: CheckedOpen, arenaBytes: number): KernelInstance {
@@ -472,7 +474,8 @@ export async function formatDevices(
   const instance = instanceFor(checked, CACHE_SIZE_MIN);
   const env = { ...envFor(checked, platform, instance), pool: new InlinePool(instance.kernels) };
   const { raid, isRelaxed } = checked;
-  const options = { devices, instance, env, raid, logBlocks, isRelaxed };
+  const { areBlank = false } = platform;
+  const options = { devices, instance, env, raid, logBlocks, isRelaxed, areBlank };
   await new Task(formatEngine({ ...options, readOnly: false, degraded: false })).result();
 }
 
