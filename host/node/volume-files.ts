@@ -5,7 +5,7 @@
 //
 // Identity is in the labels, never in names: every *.wafer file of the directory is looked at.
 
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
@@ -15,7 +15,7 @@ import { StorageError } from '../base/errors.ts';
 import type { Disk } from '../device/device.ts';
 import { getU64 } from '../format/words.ts';
 import { diskBlocksFor } from '../raid/format.ts';
-import type { Devices } from '../volume/engine.ts';
+import type { Devices, NewNvram } from '../volume/engine.ts';
 import type { CheckedCreate } from '../volume/options.ts';
 import { FileDisk } from './file-disk.ts';
 import { FileNvram } from './file-nvram.ts';
@@ -167,7 +167,43 @@ export function openFiles(paths: VolumePaths, isReadOnly: boolean): OpenedFiles 
     const sizeBytes = Math.floor(file.sizeBytes() / BLOCK_SIZE) * BLOCK_SIZE;
     return new FileNvram({ file, offsetBytes: 0, sizeBytes, name: path });
   });
-  return { devices: { disks, nvram }, names };
+  if (isReadOnly) return { devices: { disks, nvram }, names };
+  const newNvram = (sizeBytes: number) => newLogFile(paths.where, sizeBytes);
+  return { devices: { disks, nvram, newNvram }, names };
+}
+
+/** A file for a copy of the log that is missing. It gets its name when it is whole: a crash before
+ *  that leaves a file that nobody looks at, and that the next one to come here replaces. */
+function newLogFile(where: string, sizeBytes: number): NewNvram {
+  let copy = 0;
+  while (existsSync(join(where, logName(copy)))) copy++;
+  const path = join(where, logName(copy));
+  const unfinished = `${path}.new`;
+  rmSync(unfinished, { force: true });
+  const file = hostCall(path, () => new SharedFile(unfinished, { isNew: true }));
+  const nvram = new FileNvram({ file, offsetBytes: 0, sizeBytes, name: path });
+  return {
+    nvram,
+    keep: () => {
+      hostCall(path, () => renameSync(unfinished, path));
+      syncDirectorySync(where);
+    },
+    drop: () => {
+      void nvram.close();
+      rmSync(unfinished, { force: true });
+    },
+  };
+}
+
+function hostCall<T>(path: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw new StorageError('DISK_FAILED', `${path} cannot be made`, {
+      cause: error,
+      detail: { path },
+    });
+  }
 }
 
 function openFile(path: string, isReadOnly: boolean): SharedFile {

@@ -74,14 +74,14 @@ export function* formatLog(
   yield* wait(all(present.map(flushIo)));
 }
 
-/** Reads the headers and takes out the copies that do not belong: damaged, foreign, cut short,
+/** Reads the headers, gives the numbers of the copies that count, and takes out the copies that do not belong: damaged, foreign, cut short,
  *  of other sizes than the first good one, or with the number of a copy before them.
  *  @throws what is wrong with the first copy, if none is left. */
 export function* openArea(
   nvrams: readonly (Nvram | undefined)[],
   memory: LogMemory,
   volumeUuid: Uint8Array,
-): Step<{ copies: LogCopies; header: LogHeader }> {
+): Step<{ copies: LogCopies; header: LogHeader; numbers: Set<number> }> {
   const copies = new LogCopies(nvrams);
   let header: LogHeader | undefined;
   const numbers = new Set<number>();
@@ -111,7 +111,7 @@ export function* openArea(
       hint: 'open it with a larger cacheSize',
     });
   }
-  return { copies, header };
+  return { copies, header, numbers };
 }
 
 /** The first of the header's blocks that is whole. */

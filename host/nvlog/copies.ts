@@ -26,7 +26,7 @@ export interface WriteEvents {
 }
 
 export class LogCopies {
-  readonly #nvrams: readonly (Nvram | undefined)[];
+  readonly #nvrams: (Nvram | undefined)[];
   readonly #errors: unknown[] = [];
   /** By copy: blocks that could not be read, by their offset. */
   readonly #unreadable: Map<number, unknown>[] = [];
@@ -37,7 +37,13 @@ export class LogCopies {
   constructor(nvrams: readonly (Nvram | undefined)[]) {
     const count = nvrams.length;
     assert(count >= 1 && count <= LOG_COPIES_MAX, 'a log has one to three copies', count);
-    this.#nvrams = nvrams;
+    this.#nvrams = [...nvrams];
+  }
+
+  /** One more, which has what the others have. */
+  add(nvram: Nvram): void {
+    assert(this.#nvrams.length < LOG_COPIES_MAX, 'a log has one to three copies');
+    this.#nvrams.push(nvram);
   }
 
   /** Numbers of the copies that work. */

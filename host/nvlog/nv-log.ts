@@ -39,7 +39,7 @@ import { StorageError } from '../base/errors.ts';
 import type { Io, Step } from '../base/task.ts';
 import { all, runSync, Task, wait } from '../base/task.ts';
 import type { Nvram } from '../device/device.ts';
-import type { Word64 } from '../format/log.ts';
+import type { LogHeader, Word64 } from '../format/log.ts';
 import { flushBytesOf, LOG_FLUSHES_MIN, recordBytesOf } from '../format/log.ts';
 import type { LogFormatOptions } from './area.ts';
 import { formatLog, openArea } from './area.ts';
@@ -112,6 +112,7 @@ const GATHER: Io<void> = { start: () => Promise.resolve(), startSync: () => {} }
 export class NvLog {
   readonly halfBytes: number;
   readonly flushBytesMax: number;
+  readonly #area: LogHeader & { readonly numbers: Set<number> };
   readonly #copies: LogCopies;
   readonly #memory: LogMemory;
   readonly #hooks: LogHooks;
@@ -152,18 +153,19 @@ export class NvLog {
     memory: LogMemory,
     options: LogOpenOptions,
   ): Step<NvLog> {
-    const { copies, header } = yield* openArea(nvrams, memory, options.volumeUuid);
-    return new NvLog(copies, memory, header, options);
+    const { copies, header, numbers } = yield* openArea(nvrams, memory, options.volumeUuid);
+    return new NvLog(copies, memory, { ...header, numbers }, options);
   }
 
   private constructor(
     copies: LogCopies,
     memory: LogMemory,
-    geometry: { readonly halfBytes: number; readonly flushBytesMax: number },
+    area: LogHeader & { readonly numbers: Set<number> },
     hooks: LogHooks,
   ) {
-    this.halfBytes = geometry.halfBytes;
-    this.flushBytesMax = geometry.flushBytesMax;
+    this.#area = area;
+    this.halfBytes = area.halfBytes;
+    this.flushBytesMax = area.flushBytesMax;
     this.#copies = copies;
     this.#memory = memory;
     this.#hooks = hooks;
@@ -245,6 +247,28 @@ export class NvLog {
       this.#gathering.clear();
     }
     this.#becameDurable(root.logSequence);
+  }
+
+  /** Bytes of each copy. */
+  get areaBytes(): number {
+    return this.#area.areaBytes;
+  }
+
+  /** A copy that is missing is made anew, and from now on gets what the others get. Only between a
+   *  mount's first root and its first record: then the log is empty, what is in the others is below
+   *  the root, and nothing has to be carried over that could be stale or torn. `keep` is called
+   *  when the new one is whole and durable, and before it counts. */
+  *addCopy(nvram: Nvram, keep: () => void): Step<void> {
+    const { halfBytes, volumeUuid, numbers } = this.#area;
+    const isEmpty = this.#root?.logSequence === this.#lastSequence && !this.#isFlushing;
+    assert(isEmpty && this.#gathering.recordCount === 0, 'the log is empty', this.#lastSequence);
+    let number = 0;
+    while (numbers.has(number)) number++;
+    const places: (Nvram | undefined)[] = new Array(number).fill(undefined);
+    yield* formatLog([...places, nvram], this.#memory, { volumeUuid, halfBytes });
+    keep();
+    numbers.add(number);
+    this.#copies.add(nvram);
   }
 
   /** Whether the other half can be filled: it is recycled, and no write to it is under way. */

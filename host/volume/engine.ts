@@ -33,6 +33,15 @@ export interface Devices {
   readonly disks: readonly Disk[];
   readonly nvram?: Nvram | readonly (Nvram | undefined)[];
   readonly nvramInFront?: (front: Front) => Nvram;
+  /** Makes the device of a copy of the log that is missing. */
+  readonly newNvram?: (sizeBytes: number) => NewNvram;
+}
+
+/** A device that counts once `keep` was called; until then, and with `drop`, it was never there. */
+export interface NewNvram {
+  readonly nvram: Nvram;
+  keep(): void;
+  drop(): void;
 }
 
 export interface EngineEnv {
@@ -231,7 +240,12 @@ function* mountOn(parts: MountParts, options: EngineOptions): Step<Engine> {
     replay = yield* replayForLooking(fs, scan, logger);
   }
   const isComplete = isTreeComplete && warnings.length === warnedOfCopies;
-  return { raid, log, nvrams, fs, replay, isComplete, warnings };
+  const engine = { raid, log, fs, replay, isComplete, warnings };
+  // A reader's, or one that keeps its log as it is (ENGINE 22).
+  if (fs.core.isReadOnly) return { ...engine, nvrams };
+  const made = yield* remakeLogCopies(log, raid, options.devices, logger);
+  fs.start();
+  return { ...engine, nvrams: [...nvrams, ...made] };
 }
 
 function* mountTree(raid: RaidVolume, parts: FileSystemParts): Step<FileSystem> {
@@ -288,8 +302,38 @@ function warnOfLogCopies(log: NvLog, raid: RaidVolume, devices: Devices, logger:
     logger.warn(`${name}: this copy of the log is left out: ${String(error)}`);
   });
   const count = nvrams.filter((nvram) => nvram !== undefined).length;
-  const expected = faultsTolerated(raid.raid) + 1;
+  const expected = copiesExpected(raid);
   if (count < expected) logger.warn(`${count} of ${expected} copies of the log are there`);
+}
+
+const copiesExpected = (raid: RaidVolume) => faultsTolerated(raid.raid) + 1;
+
+/** Copies of the log that are not there are made anew. Those that are there and left out are not
+ *  touched: they may be somebody else's. Without room for one the volume goes on as it is. */
+function* remakeLogCopies(
+  log: NvLog,
+  raid: RaidVolume,
+  devices: Devices,
+  logger: Logger,
+): Step<Nvram[]> {
+  const { nvram, newNvram } = devices;
+  const made: Nvram[] = [];
+  if (newNvram === undefined || !Array.isArray(nvram)) return made;
+  const count = nvram.filter((copy) => copy !== undefined).length;
+  for (let copy = count; copy < copiesExpected(raid); copy++) {
+    let fresh: NewNvram | undefined;
+    try {
+      fresh = newNvram(log.areaBytes);
+      yield* log.addCopy(fresh.nvram, fresh.keep);
+      made.push(fresh.nvram);
+      logger.warn(`${fresh.nvram.name}: this copy of the log was missing, and was made anew`);
+    } catch (error) {
+      fresh?.drop();
+      if (!isStorageError(error, 'DISK_FAILED')) throw error;
+      logger.warn(`a copy of the log is missing, and cannot be made anew: ${error.message}`);
+    }
+  }
+  return made;
 }
 
 /** What a record refers to is on the disks before it counts; and the volume is still ours. */
@@ -318,7 +362,6 @@ function* replayLog(fs: FileSystem, log: NvLog, scan: LogScan, logger: Logger): 
   fs.attachLog(new LogAdapter(log));
   const task = fs.requestCp(true);
   if (task !== undefined) yield* wait(task.asIo());
-  fs.start();
   return { ...report, commitMs: clock.monotonicMs() - startMs };
 }
 

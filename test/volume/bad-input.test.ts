@@ -390,6 +390,61 @@ test('one of two copies of the log missing, empty, of another volume, or damaged
   }
 });
 
+/** The files of a volume as SIGKILL leaves them now. */
+function killed(where: string): string {
+  const copy = copyVolume(where);
+  rmSync(join(copy, 'lock'));
+  return copy;
+}
+
+test('[ENGINE 19] a missing copy of the log is made anew, as good as the other', async () => {
+  for (const [gone, kept] of [
+    ['log.wafer', 'log-1.wafer'],
+    ['log-1.wafer', 'log.wafer'],
+  ] as const) {
+    // Killed with records in the log, which only one copy still has.
+    const alive = copyVolume(tank);
+    let volume = await Volume.open(alive, { cacheSize: '8MiB' });
+    await volume.fs.promises.writeFile('/killed', 'still there');
+    const where = killed(alive);
+    await volume.close();
+    rmSync(join(where, gone));
+    // As a crash leaves it in the middle of this.
+    writeFileSync(join(where, `${gone}.new`), 'unfinished');
+    volume = await Volume.open(where, { cacheSize: '8MiB' });
+    assert.is(volume.stats().replayedRecordCount > 0, true, 'replayed from the other copy');
+    assert.ok((await volume.status()).warnings.some((text) => text.includes('made anew')));
+    assert.is(await volume.fs.promises.readFile('/killed', 'utf8'), 'still there');
+    await volume.fs.promises.writeFile('/after', gone);
+    const copy = killed(where);
+    await volume.close();
+    assert.equal(
+      readdirSync(where).filter((name) => name.includes('.new')),
+      [],
+    );
+    assert.is(statSync(join(where, gone)).size, statSync(join(where, kept)).size);
+    // The new one alone brings back what was acknowledged after it was made.
+    rmSync(join(copy, kept));
+    volume = await Volume.open(copy, { cacheSize: '8MiB' });
+    assert.is(await volume.fs.promises.readFile('/after', 'utf8'), gone);
+    assert.equal((await volume.verify()).problems, []);
+    await volume.close();
+    volume = await Volume.open(copy, { cacheSize: '8MiB' });
+    assert.equal((await volume.status()).warnings, [], 'both are there again');
+    await volume.close();
+  }
+});
+
+test('a reader makes no copy of the log', async () => {
+  const where = copyVolume(tank);
+  rmSync(join(where, 'log.wafer'));
+  const before = digestsOf(where);
+  const volume = await Volume.open(where, { cacheSize: '8MiB', readOnly: true });
+  await checkContent(volume);
+  await volume.close();
+  assert.equal(digestsOf(where), before);
+});
+
 test('both copies of the log are of another volume', async () => {
   const where = copyVolume(tank);
   for (const name of ['log.wafer', 'log-1.wafer']) {
