@@ -48,7 +48,7 @@ import { rootDbn } from './format.ts';
 import { Geometry } from './geometry.ts';
 import { Hasher } from './hasher.ts';
 import { Journal, readJournal, replayInMemory, replayInPlace } from './journal.ts';
-import { MemberDisk, WritesInFlight } from './member-disk.ts';
+import { MemberDisk, type Outcome, WritesInFlight } from './member-disk.ts';
 import type { MountPlan } from './mount.ts';
 import { faultsTolerated, planMount } from './mount.ts';
 import type { ConfirmPointer } from './reader.ts';
@@ -392,14 +392,14 @@ export class RaidVolume implements BlockVolume {
     for (;;) {
       yield* this.checkEpoch();
       const number = yield* this.#nextNumber();
-      const root = this.#rootOf({ state, time, journalSequence, number });
-      const bytes = encodeVolumeRoot(root, this.#core.hasher.hash);
-      const views = new Array<Uint8Array>(ROOT_COPIES).fill(bytes);
+      let root = this.#rootOf({ state, time, journalSequence, number });
       const targets = this.#core.members.filter(({ isUsable }) => isUsable);
-      const ios = targets.map((member) => member.write(rootDbn(this.front, number), views));
-      this.stats.writeCalls += ios.length;
+      const io = this.#rootIo(targets, root, (again) => {
+        root = again;
+      });
+      this.stats.writeCalls += targets.length;
       const failures: Failure[] = [];
-      collect(targets, yield* wait(all(ios)), failures);
+      collect(targets, yield* wait(io), failures);
       const written = targets.filter((member) => !failures.some((f) => f.member === member));
       failures.push(...(yield* flushMembers(this.#core, written)));
       this.stats.roots++;
@@ -412,19 +412,55 @@ export class RaidVolume implements BlockVolume {
     }
   }
 
+  /** Writes a root to its slots. A sync call that overtakes this writes it to other slots, under
+   *  another number: those that are being written may hold anything after a power cut, even if the
+   *  same bytes were durable there (`moved` is told; ENGINE 5). */
+  #rootIo(
+    targets: readonly MemberDisk[],
+    root: VolumeRoot,
+    moved: (root: VolumeRoot) => void,
+  ): Io<Outcome[]> {
+    const write = (what: VolumeRoot) => {
+      const bytes = encodeVolumeRoot(what, this.#core.hasher.hash);
+      const views = new Array<Uint8Array>(ROOT_COPIES).fill(bytes);
+      const dbn = rootDbn(this.front, what.number);
+      return all(targets.map((member) => member.write(dbn, views)));
+    };
+    let isBegun = false;
+    return {
+      start: () => {
+        isBegun = true;
+        return write(root).start();
+      },
+      startSync: () => {
+        const number = isBegun ? this.#freeNumber() : undefined;
+        const what = number === undefined ? root : { ...root, number };
+        moved(what);
+        return write(what).startSync();
+      },
+    };
+  }
+
   *#nextNumber(): Step<number> {
+    for (;;) {
+      const number = this.#freeNumber();
+      if (number !== undefined) return number;
+      yield* wait(this.#core.inFlight.completion());
+    }
+  }
+
+  /** The next number whose slots have no write in flight; undefined where all have. */
+  #freeNumber(): number | undefined {
     const { inFlight, members } = this.#core;
     const blocks = ROOT_COPIES * VOLUME_ROOT_BLOCKS;
     const groups = [...new Set(members.map(({ group }) => group))];
-    for (;;) {
-      for (let tries = 0; tries < 7; tries++) {
-        const dbn = rootDbn(this.front, this.#number + 1 + tries);
-        if (groups.some((group) => inFlight.has(group, dbn, blocks))) continue;
-        this.#number += 1 + tries;
-        return this.#number;
-      }
-      yield* wait(inFlight.completion());
+    for (let tries = 0; tries < 7; tries++) {
+      const dbn = rootDbn(this.front, this.#number + 1 + tries);
+      if (groups.some((group) => inFlight.has(group, dbn, blocks))) continue;
+      this.#number += 1 + tries;
+      return this.#number;
     }
+    return undefined;
   }
 
   #rootOf(part: Pick<VolumeRoot, 'state' | 'time' | 'journalSequence' | 'number'>): VolumeRoot {

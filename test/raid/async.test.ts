@@ -9,7 +9,8 @@ import type { KernelJob, ThreadPool } from '../../host/base/env.ts';
 import { SeededPrng } from '../../host/base/prng.ts';
 import { runSync, Task } from '../../host/base/task.ts';
 import type { BlockRead, BlockWrite } from '../../host/device/block-volume.ts';
-import type { Schedule } from '../../host/device/memory-device.ts';
+import type { Fate } from '../../host/device/crash.ts';
+import { microtask, type Schedule } from '../../host/device/memory-device.ts';
 import { MemoryDisk } from '../../host/device/memory-disk.ts';
 import { runJob } from '../../host/kernels/inline-pool.ts';
 import { createKernels } from '../../host/kernels/instantiate.ts';
@@ -17,7 +18,18 @@ import { formatVolume } from '../../host/raid/format.ts';
 import { RaidVolume } from '../../host/raid/raid-volume.ts';
 import { shuffled } from '../world/shuffled.ts';
 import type { Block } from './helpers.ts';
-import { allVbns, clock, fillBlock, open, readBlocks, stateOf, testSeed } from './helpers.ts';
+import {
+  allVbns,
+  clock,
+  cpOf,
+  fillBlock,
+  format,
+  newDisks,
+  open,
+  readBlocks,
+  stateOf,
+  testSeed,
+} from './helpers.ts';
 
 const SEED = testSeed();
 const STEPS = 200;
@@ -318,6 +330,40 @@ test('a frame that an overtaken read will still fill is not trusted', async () =
   const expected = new Uint8Array(BLOCK_SIZE);
   fillBlock(expected, seed);
   assert.equal(instance.arena.bytes(address, BLOCK_SIZE), expected);
+});
+
+test('[ENGINE 5] an overtaken root is durable, whatever the late write tears', async () => {
+  for (const raid of ['none', 'raid4'] as const) {
+    const made = newDisks({ count: raid === 'none' ? 1 : 3, blockCount: 448, isCrashable: true });
+    format(made, raid);
+    const held: (() => void)[] = [];
+    const schedule: Schedule = (complete) => void held.push(complete);
+    const disks = made.map((disk) => disk.snapshotDurable({ schedule }));
+    const volume = open(disks);
+    const { rootFirst, rootBlocks } = volume.front;
+    const isRoot = ({ offsetBytes }: { offsetBytes: number }) => {
+      const dbn = offsetBytes / BLOCK_SIZE;
+      return dbn >= rootFirst && dbn < rootFirst + rootBlocks;
+    };
+    const isUnderWay = () => disks.every((disk) => disk.pendingWrites().some(isRoot));
+    const task = new Task(volume.writeRoot(stateOf(2), clock.now()));
+    for (let step = 0; !isUnderWay(); step++) {
+      assert.ok(step < 100 && !task.isSettled, 'a root is being written');
+      held.shift()?.();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    task.driveSync();
+    const gone: Fate = { kind: 'zeros', sectors: 0 };
+    const crashed = disks.map((disk) => {
+      const fates = disk.pendingWrites().map(() => gone);
+      assert.ok(fates.length > 0, 'a write is still in flight');
+      return disk.crashWith(fates, { schedule: microtask });
+    });
+    assert.is(cpOf(open(crashed)), 2, raid);
+    for (const complete of held) complete();
+    const after = disks.map((disk) => disk.snapshotDurable({ schedule: microtask }));
+    assert.is(cpOf(open(after)), 2, `${raid}: the late write landed`);
+  }
 });
 
 test('large full-stripe writes give their parity to the thread pool', async () => {
