@@ -74,8 +74,9 @@ export function* formatLog(
   yield* wait(all(present.map(flushIo)));
 }
 
-/** Reads the headers, gives the numbers of the copies that count, and takes out the copies that do not belong: damaged, foreign, cut short,
- *  of other sizes than the first good one, or with the number of a copy before them.
+/** Reads the headers, gives the numbers of the copies that count, and takes out those that do not
+ *  belong: damaged, foreign, cut short, of other sizes than the first good one, or with the number
+ *  of a copy before them.
  *  @throws what is wrong with the first copy, if none is left. */
 export function* openArea(
   nvrams: readonly (Nvram | undefined)[],
