@@ -102,7 +102,8 @@ export function synchronously<T>(call: () => T): T {
 
 /** A Step under way. Starts at once, in the caller's turn, and runs until its first real wait. */
 export class Task<T> {
-  #step: Step<T>;
+  /** Undefined: the task had ended when it was made. */
+  readonly #step: Step<T> | undefined;
   #state: TaskState = 'running';
   #value: T | undefined;
   #error: unknown;
@@ -110,11 +111,12 @@ export class Task<T> {
   /** Counts waits; a completion of an older wait than this one is dropped. */
   #turn = 0;
   #advancing = false;
-  #listeners: (() => void)[] = [];
+  #listeners: (() => void)[] | undefined;
 
   /** @param mode 'background': not run to its end by a sync call that happens to start it. */
-  constructor(step: Step<T>, mode: 'call' | 'background' = 'call') {
+  constructor(step: Step<T> | undefined, mode: 'call' | 'background' = 'call') {
     this.#step = step;
+    if (step === undefined) return;
     if (synchronousDepth === 0 || mode === 'background') {
       this.#advance(() => step.next());
       return;
@@ -125,6 +127,22 @@ export class Task<T> {
 
   static start<T>(step: Step<T>): Task<T> {
     return new Task(step);
+  }
+
+  /** A task that has ended with `value`: what needs no wait needs no generator. */
+  static done<T>(value: T): Task<T> {
+    const task = new Task<T>(undefined);
+    task.#state = 'done';
+    task.#value = value;
+    return task;
+  }
+
+  /** A task that has failed. */
+  static failed<T>(error: unknown): Task<T> {
+    const task = new Task<T>(undefined);
+    task.#state = 'failed';
+    task.#error = error;
+    return task;
   }
 
   get isSettled(): boolean {
@@ -149,8 +167,9 @@ export class Task<T> {
 
   /** Calls `listener` once the task has ended, now if it has. */
   onSettled(listener: () => void): void {
-    if (this.#state === 'running') this.#listeners.push(listener);
-    else listener();
+    if (this.#state !== 'running') listener();
+    else if (this.#listeners === undefined) this.#listeners = [listener];
+    else this.#listeners.push(listener);
   }
 
   /** Finishes the task in this turn. */
@@ -162,6 +181,7 @@ export class Task<T> {
   }
 
   #driveToEnd(): void {
+    const step = this.#step as Step<T>;
     while (this.#state === 'running') {
       const io = this.#pending as Io;
       this.#turn++;
@@ -171,9 +191,9 @@ export class Task<T> {
         try {
           value = io.startSync();
         } catch (error) {
-          return this.#step.throw(error);
+          return step.throw(error);
         }
-        return this.#step.next(value);
+        return step.next(value);
       });
     }
   }
@@ -204,6 +224,7 @@ export class Task<T> {
 
   /** Steps until a wait that is really pending. */
   #advance(resume: () => IteratorResult<Io, T>): void {
+    const step = this.#step as Step<T>;
     this.#advanceOnce(resume);
     while (this.#state === 'running') {
       const turn = ++this.#turn;
@@ -212,7 +233,7 @@ export class Task<T> {
         started = (this.#pending as Io).start();
       } catch (error) {
         if (turn !== this.#turn) return;
-        this.#advanceOnce(() => this.#step.throw(error));
+        this.#advanceOnce(() => step.throw(error));
         continue;
       }
       if (turn !== this.#turn) {
@@ -222,17 +243,17 @@ export class Task<T> {
       }
       if (!isPromise(started)) {
         const value = started;
-        this.#advanceOnce(() => this.#step.next(value));
+        this.#advanceOnce(() => step.next(value));
         continue;
       }
       started.then(
         (value) => {
           if (turn === this.#turn && this.#state === 'running')
-            this.#advance(() => this.#step.next(value));
+            this.#advance(() => step.next(value));
         },
         (error) => {
           if (turn === this.#turn && this.#state === 'running')
-            this.#advance(() => this.#step.throw(error));
+            this.#advance(() => step.throw(error));
         },
       );
       return;
@@ -245,8 +266,8 @@ export class Task<T> {
     this.#error = error;
     this.#pending = undefined;
     const listeners = this.#listeners;
-    this.#listeners = [];
-    for (const listener of listeners) listener();
+    this.#listeners = undefined;
+    if (listeners !== undefined) for (const listener of listeners) listener();
   }
 }
 

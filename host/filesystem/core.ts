@@ -142,7 +142,7 @@ export class Core {
   state!: VolumeState;
   log: LogPort | undefined;
   isReadOnly = false;
-  /** Changes are answered before they are durable; `sync` and close make them so. */
+  /** Changes are answered before they are durable, and only CPs make them so: none is logged. */
   isRelaxed = false;
   /** A CP reads what it needs: the snapshots that it knows of must not change. */
   isPlanning = false;
@@ -189,6 +189,11 @@ export class Core {
     this.volumeFiles = options.volumeFiles;
     this.dirtyMax = Math.floor(this.cache.frameCount * DIRTY_SHARE);
     this.cpFrames = Math.floor(this.cache.frameCount * CP_SHARE);
+  }
+
+  /** The log, where changes are recorded in it. */
+  get records(): LogPort | undefined {
+    return this.isRelaxed ? undefined : this.log;
   }
 
   /** What the allocator must know of the maps. */

@@ -130,8 +130,8 @@ export class ImageOperations extends FileOperations implements Operations {
     const { core } = this.fs;
     core.refuseIfUnusable();
     if (this.isReadOnly) return;
-    if (core.log !== undefined) {
-      yield* wait(core.log.commit(core.log.lastSequence));
+    if (core.records !== undefined) {
+      yield* wait(core.records.commit(core.records.lastSequence));
       return;
     }
     const task = this.fs.requestCp();

@@ -17,7 +17,7 @@ import { assert, InvariantError } from '../base/assert.ts';
 import { FsError, isFsError } from '../base/errors.ts';
 import { type Io, type Step, Task, wait } from '../base/task.ts';
 import { RecordWriter } from '../format/record.ts';
-import type { Core, Reserve } from './core.ts';
+import type { Core, LogPort, Reserve } from './core.ts';
 import type { Access } from './file-node.ts';
 import { Load } from './load.ts';
 import { encodeRecord, type Request } from './requests.ts';
@@ -43,7 +43,7 @@ export interface Message<T> {
   /** Finds all that `modify` needs, through `access`; throws FsError for what cannot be done. */
   load(access: Access): void;
   /** Known from the call. */
-  readonly earlyKeys?: readonly ConflictKey[];
+  earlyKeys?(): readonly ConflictKey[];
   /** Known so far: all of them after a complete LOAD. */
   keys(): readonly ConflictKey[];
   /** Changes memory only; cannot fail. Only after a complete `load` in the same turn. */
@@ -98,6 +98,8 @@ export class MessageDriver {
   readonly #core: Core;
   readonly #hooks: DriverHooks;
   readonly #writer = new RecordWriter();
+  /** Of messages that are done at once. */
+  readonly #first: Load;
   /** Messages that wait, by conflict key, in the order of calls. */
   readonly #queues = new Map<ConflictKey, Self[]>();
   /** Messages waiting for admission, in the order of calls. */
@@ -111,20 +113,17 @@ export class MessageDriver {
 
   constructor(core: Core, hooks: DriverHooks) {
     this.#core = core;
+    this.#first = new Load(core.cache);
     this.#hooks = hooks;
   }
 
   run<T>(message: Message<T>): Task<T> {
-    const self: Self = {
-      task: undefined,
-      number: this.#numberNext++,
-      isShared: message.demand === undefined,
-      keys: [],
-      left: undefined,
-      room: undefined,
-      load: undefined,
-      frames: 0,
-    };
+    const number = this.#numberNext++;
+    return this.#runAtOnce(message, number) ?? this.#runInSteps(message, number);
+  }
+
+  #runInSteps<T>(message: Message<T>, number: number): Task<T> {
+    const self = newSelf(number, message.demand === undefined);
     const task = new Task(this.#run(message, self));
     self.task = task;
     return task;
@@ -136,6 +135,58 @@ export class MessageDriver {
   *step<T>(message: Message<T>): Step<T> {
     return yield* wait(this.run(message).asIo());
   }
+
+  // At once: what most messages come to. Undefined where there is a wait before MODIFY, with nothing
+  // changed.
+
+  #runAtOnce<T>(message: Message<T>, number: number): Task<T> | undefined {
+    const core = this.#core;
+    const { demand } = message;
+    if (core.barrier !== undefined) return undefined;
+    let hasRoom = false;
+    let sequence = 0;
+    let result: T;
+    try {
+      core.refuseIfUnusable();
+      if (demand !== undefined) {
+        if (core.isReadOnly) throw new FsError('EROFS');
+        if (!this.#takeRoom(demand)) return undefined;
+        hasRoom = true;
+      }
+      if (!this.#isReadyNow(message, number)) return undefined;
+      this.messageCount++;
+      result = this.#modify(message);
+      if (demand !== undefined) sequence = this.#log(message, demand);
+    } catch (error) {
+      return Task.failed(error);
+    } finally {
+      if (hasRoom) this.#giveBack(demand as Demand, sequence !== 0);
+    }
+    if (demand === undefined) return Task.done(result);
+    this.#noteModified();
+    return sequence === 0 ? Task.done(result) : new Task(this.#answer(sequence, result));
+  }
+
+  /** Whether the message finds everything, and nobody stands before it. */
+  #isReadyNow<T>(message: Message<T>, number: number): boolean {
+    this.#core.cache.beginTurn();
+    try {
+      if (this.#queues.size === 0) return this.#attempt(this.#first, message);
+      const self = newSelf(number, message.demand === undefined);
+      if (this.#isHeld(message.earlyKeys?.() ?? [], self)) return false;
+      return this.#attempt(this.#first, message) && !this.#isHeld(message.keys(), self);
+    } catch (error) {
+      if (error === BARRED) return false;
+      throw error;
+    }
+  }
+
+  *#answer<T>(sequence: number, result: T): Step<T> {
+    yield* wait((this.#core.records as LogPort).commit(sequence));
+    return result;
+  }
+
+  // In steps.
 
   *#run<T>(message: Message<T>, self: Self): Step<T> {
     const core = this.#core;
@@ -171,18 +222,12 @@ export class MessageDriver {
   }
 
   *#runBegun<T>(message: Message<T>, self: Self): Step<T> {
-    const core = this.#core;
     let sequence = 0;
     let result: T;
     try {
-      const isReady = this.#isReadyNow(message, self);
-      const ready = isReady ? message : yield* this.#makeReady(message, self);
+      const ready = yield* this.#makeReady(message, self);
       result = this.#modify(ready);
-      const requests = self.isShared ? [] : ready.requests();
-      if (core.log !== undefined && requests.length > 0) {
-        const { logBytes } = ready.demand as Demand;
-        sequence = core.log.append(encodeRecord(this.#writer, requests), logBytes);
-      }
+      if (!self.isShared) sequence = this.#log(ready, ready.demand as Demand);
     } finally {
       this.#underWay.delete(self);
       this.#leave(self);
@@ -190,34 +235,27 @@ export class MessageDriver {
       if (this.#drained !== undefined && this.#isIdle) this.#drained.resolve();
     }
     if (self.isShared) return result;
-    core.noteModified();
-    if (this.#isCpDue()) core.requestCp();
-    if (sequence !== 0 && core.log !== undefined && !core.isRelaxed) {
-      yield* wait(core.log.commit(sequence));
-    }
+    this.#noteModified();
+    if (sequence !== 0) yield* wait((this.#core.records as LogPort).commit(sequence));
     return result;
   }
 
-  /** Whether the message has room and finds everything, without a wait: most do. */
-  #isReadyNow<T>(message: Message<T>, self: Self): boolean {
-    const { demand, earlyKeys = [] } = message;
-    if (demand !== undefined) {
-      if (this.#core.isReadOnly) throw new FsError('EROFS');
-      if (!this.#takeRoom(demand)) return false;
-      self.room = demand;
-    }
-    const { cache } = this.#core;
-    cache.beginTurn();
-    if (this.#isHeld(earlyKeys, self)) return false;
-    try {
-      return this.#attempt(new Load(cache), message) && !this.#isHeld(message.keys(), self);
-    } catch (error) {
-      if (error === BARRED) return false;
-      throw error;
-    }
+  /** MODIFY's turn: the record of what it did. Returns its number; 0 where there is none. */
+  #log<T>(message: Message<T>, demand: Demand): number {
+    const { records } = this.#core;
+    if (records === undefined) return 0;
+    const requests = message.requests();
+    if (requests.length === 0) return 0;
+    return records.append(encodeRecord(this.#writer, requests), demand.logBytes);
   }
 
-  /** The same with waits. Gives the way it takes. */
+  #noteModified(): void {
+    const core = this.#core;
+    core.noteModified();
+    if (this.#isCpDue()) core.requestCp();
+  }
+
+  /** Gives the way that the message takes, which has room and finds everything. */
   *#makeReady<T>(message: Message<T>, self: Self): Step<Message<T>> {
     let way = message;
     for (;;) {
@@ -265,7 +303,7 @@ export class MessageDriver {
     load.isWaiting = true;
     self.load = load;
     this.waitCount++;
-    if (self.keys.length === 0) this.#enter(self, message.earlyKeys ?? []);
+    if (self.keys.length === 0) this.#enter(self, message.earlyKeys?.() ?? []);
     this.#underWay.add(self);
     try {
       for (;;) {
@@ -420,7 +458,7 @@ export class MessageDriver {
   *#admit<T>(demand: Demand, message: Message<T>, self: Self): Step<void> {
     this.#underWay.delete(self);
     // Calls that come later do not overtake it on its way to a key it knows.
-    if (self.keys.length === 0) this.#enter(self, message.earlyKeys ?? []);
+    if (self.keys.length === 0) this.#enter(self, message.earlyKeys?.() ?? []);
     this.#takeBack(self);
     putInOrder(this.#queue, self);
     try {
@@ -462,8 +500,8 @@ export class MessageDriver {
         }
         if (demand.isRelease !== true) yield* this.#hooks.reclaim();
       }
-      if (!isShort && demand.logBytes > 0 && core.log?.isFlushEnough(demand.logBytes) === true) {
-        yield* wait(this.#flushed(self, core.log.waitForFlush(demand.logBytes)));
+      if (!isShort && demand.logBytes > 0 && core.records?.isFlushEnough(demand.logBytes) === true) {
+        yield* wait(this.#flushed(self, core.records.waitForFlush(demand.logBytes)));
         continue;
       }
       const outcome = yield* wait(this.#roomMayCome(self, isShort, isNext));
@@ -533,13 +571,15 @@ export class MessageDriver {
 
   /** Takes frames, space and log room, all or none. */
   #reserve(demand: Demand): boolean {
-    const { reservations, log, cache } = this.#core;
+    const { reservations, records, cache } = this.#core;
     const core = this.#core;
     if (core.dirtyLoad + reservations.blocks + demand.blocks > core.dirtyMax) return false;
     const inUse = cache.dirtyCount + cache.pinnedCount + reservations.frames + core.cpFrames;
     if (inUse + reservations.blocks + demand.blocks > cache.frameCount) return false;
     if (core.blocksAvailable(reserveOf(demand)) < demand.blocks) return false;
-    if (demand.logBytes > 0 && log !== undefined && !log.reserve(demand.logBytes)) return false;
+    if (demand.logBytes > 0 && records !== undefined && !records.reserve(demand.logBytes)) {
+      return false;
+    }
     reservations.blocks += demand.blocks;
     return true;
   }
@@ -549,8 +589,12 @@ export class MessageDriver {
     const { room } = self;
     if (room === undefined) return;
     self.room = undefined;
+    this.#giveBack(room, isLogged);
+  }
+
+  #giveBack(room: Demand, isLogged: boolean): void {
     this.#core.reservations.blocks -= room.blocks;
-    if (room.logBytes > 0 && !isLogged) this.#core.log?.release(room.logBytes);
+    if (room.logBytes > 0 && !isLogged) this.#core.records?.release(room.logBytes);
     this.wake();
   }
 
@@ -619,6 +663,19 @@ class Patience {
     this.#barren++;
     assert(this.#barren < IDLE_ROUNDS_MAX, 'somebody gives back the room that is missing');
   }
+}
+
+function newSelf(number: number, isShared: boolean): Self {
+  return {
+    task: undefined,
+    number,
+    isShared,
+    keys: [],
+    left: undefined,
+    room: undefined,
+    load: undefined,
+    frames: 0,
+  };
 }
 
 /** Into a queue in the order of calls; most come last. */

@@ -11,25 +11,29 @@ import type { Scope } from './scope.ts';
 /** Reads: `find` runs in LOAD until it finds everything, and gives what MODIFY then returns. */
 export class ReadMessage<T> implements Message<T> {
   readonly demand = undefined;
-  readonly earlyKeys: readonly string[];
   readonly #find: (access: Access, note: NoteFile) => T;
-  #keys: readonly string[];
+  readonly #early: Ino | undefined;
+  #file: Ino | undefined;
   #result: T | undefined;
 
   /** `find` notes the file that it reads; `file` is one that is known from the call. */
   constructor(find: (access: Access, note: NoteFile) => T, file?: Ino) {
     this.#find = find;
-    this.earlyKeys = file === undefined ? [] : [inoKey(file)];
-    this.#keys = this.earlyKeys;
+    this.#early = file;
+    this.#file = file;
   }
 
   load(access: Access): void {
-    this.#result = this.#find(access, (ino) => {
-      this.#keys = [inoKey(ino)];
-    });
+    this.#result = this.#find(access, this.#note);
+  }
+  readonly #note: NoteFile = (ino) => {
+    this.#file = ino;
+  };
+  earlyKeys(): readonly string[] {
+    return fileKeys(this.#early);
   }
   keys(): readonly string[] {
-    return this.#keys;
+    return fileKeys(this.#file);
   }
   modify(): T {
     return this.#result as T;
@@ -54,7 +58,7 @@ export interface Plan<T> {
  *  MODIFYs. */
 export class ChangeMessage<T> implements Message<T> {
   readonly demand: Demand;
-  readonly earlyKeys: readonly string[];
+  readonly #file: Ino | undefined;
   /** Asked at each LOAD: a message that waits for a rollback finds another image after it. */
   readonly #scopeNow: () => Scope;
   readonly #plan: (scope: Scope, access: Access) => Plan<T>;
@@ -67,7 +71,7 @@ export class ChangeMessage<T> implements Message<T> {
     plan: (scope: Scope, access: Access) => Plan<T>,
     file?: Ino,
   ) {
-    this.earlyKeys = file === undefined ? [] : [inoKey(file)];
+    this.#file = file;
     this.#scopeNow = scopeNow;
     this.demand = demand;
     this.#plan = plan;
@@ -80,8 +84,11 @@ export class ChangeMessage<T> implements Message<T> {
     this.#planned = plan;
     loadRequests(scope, access, plan.requests);
   }
+  earlyKeys(): readonly string[] {
+    return fileKeys(this.#file);
+  }
   keys(): readonly string[] {
-    return this.#planned?.requests.flatMap(keysOf) ?? this.earlyKeys;
+    return this.#planned?.requests.flatMap(keysOf) ?? this.earlyKeys();
   }
   modify(): T {
     const plan = this.#planned as Plan<T>;
@@ -104,7 +111,10 @@ export function loadRequests(scope: Scope, access: Access, requests: readonly Fi
   }
 }
 
+const NO_KEYS: readonly string[] = [];
 export const inoKey = (ino: number) => `i${ino}`;
+/** The keys of a message that names its file in the call, if it does. */
+export const fileKeys = (file: Ino | undefined) => (file === undefined ? NO_KEYS : [inoKey(file)]);
 const nameKey = (directory: number, name: Uint8Array) =>
   `d${directory}/${String.fromCharCode(...name)}`;
 

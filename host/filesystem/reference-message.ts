@@ -8,7 +8,7 @@ import { modifyRequest } from './effects.ts';
 import { writeBlocksMax } from './file-data.ts';
 import type { Access } from './file-node.ts';
 import { BARRED, type Demand, type Message } from './message-driver.ts';
-import { inoKey, keysOf, loadRequests } from './messages.ts';
+import { fileKeys, keysOf, loadRequests } from './messages.ts';
 import { type FileRequest, REQUEST_SIZE_MAX } from './requests.ts';
 import type { Scope } from './scope.ts';
 
@@ -41,7 +41,6 @@ export interface ReferenceOptions {
 
 export class ReferenceMessage implements Message<void> {
   readonly demand: Demand;
-  readonly earlyKeys: readonly string[];
   readonly otherWay: Message<void>;
   readonly #core: Core;
   /** Asked at each LOAD: a message that waits for a rollback finds another image after it. */
@@ -53,14 +52,13 @@ export class ReferenceMessage implements Message<void> {
   #pointers: readonly Pointer[];
 
   constructor(core: Core, scopeNow: () => Scope, options: ReferenceOptions) {
-    const { data, tail, file, demand, otherWay } = options;
+    const { data, tail, demand, otherWay } = options;
     this.otherWay = otherWay;
     this.#core = core;
     this.#scopeNow = scopeNow;
     this.#options = options;
     this.#count = data.length / BLOCK_SIZE;
     this.#pointers = new Array(this.#count).fill(HOLE);
-    this.earlyKeys = file === undefined ? [] : [inoKey(file)];
     this.demand = {
       blocks: demand.blocks + writeBlocksMax(data.length) + 7,
       logBytes: demand.logBytes + 2 * REQUEST_SIZE_MAX + this.#count * POINTER_SIZE + tail.length,
@@ -78,9 +76,13 @@ export class ReferenceMessage implements Message<void> {
     if (!core.allocator.prepareStripes(access, maps, this.#count)) throw BARRED;
   }
 
+  earlyKeys(): readonly string[] {
+    return fileKeys(this.#options.file);
+  }
+
   keys(): readonly string[] {
     // Not known before a first LOAD has found the file.
-    return this.#target === undefined ? this.earlyKeys : this.requests().flatMap(keysOf);
+    return this.#target === undefined ? this.earlyKeys() : this.requests().flatMap(keysOf);
   }
 
   modify(): void {

@@ -22,8 +22,9 @@ export interface VolumeEnv {
 export interface OpenOptions {
   /** Bytes, or text such as '64MiB': the arena, with the buffer cache in it. Fixed at open. */
   readonly cacheSize?: number | string;
-  /** 'durable' (default): a change is answered when it is on the log device. 'relaxed': at once;
-   *  fsync, sync and close make it durable, and what a crash takes is a suffix. */
+  /** 'durable' (default): a change is answered when it is on the log device. 'relaxed': at once,
+   *  and not logged: a consistency point makes it durable (fsync, sync and close run one), and what
+   *  a crash takes is a suffix. */
   readonly durability?: 'durable' | 'relaxed';
   readonly readOnly?: boolean;
   /** Opens although the disks that are missing could form a volume of their own. */

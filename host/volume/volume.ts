@@ -444,10 +444,14 @@ export interface PlatformParts {
   readonly areBlank?: boolean;
 }
 
-function instanceFor(checked: CheckedOpen, arenaBytes: number): KernelInstance {
+/** Devices in memory get an arena that is not shared: copies into and out of such memory take half
+ *  the time, and next to memory there is nothing that threads could hide. */
+function instanceFor(checked: CheckedOpen, arenaBytes: number, devices: Devices): KernelInstance {
   const { kernels } = checked.env;
-  if (kernels instanceof WebAssembly.Module) return createKernels({ arenaBytes, module: kernels });
-  return createKernels({ arenaBytes, kernels });
+  const isInMemory = devices.disks.every((disk) => disk instanceof MemoryDisk);
+  const options = { arenaBytes, shared: isInMemory ? false : undefined };
+  if (kernels instanceof WebAssembly.Module) return createKernels({ ...options, module: kernels });
+  return createKernels({ ...options, kernels });
 }
 
 function envFor(
@@ -471,7 +475,7 @@ export async function formatDevices(
   logBlocks: number,
   platform: PlatformParts = {},
 ): Promise<void> {
-  const instance = instanceFor(checked, CACHE_SIZE_MIN);
+  const instance = instanceFor(checked, CACHE_SIZE_MIN, devices);
   const env = { ...envFor(checked, platform, instance), pool: new InlinePool(instance.kernels) };
   const { raid, isRelaxed } = checked;
   const { areBlank = false } = platform;
@@ -485,7 +489,7 @@ export async function mountDevices(
   checked: CheckedOpen,
   platform: PlatformParts,
 ): Promise<VolumeParts> {
-  const instance = instanceFor(checked, checked.cacheSizeBytes);
+  const instance = instanceFor(checked, checked.cacheSizeBytes, devices);
   const env = envFor(checked, platform, instance);
   const { readOnly, degraded, isRelaxed } = checked;
   const options = { devices, instance, env, readOnly, degraded, isRelaxed };
@@ -510,7 +514,7 @@ export async function mountDevices(
 function openReader(checked: CheckedOpen, options: EngineOptions): Step<Reader> {
   const { devices } = options;
   let first: EngineOptions | undefined = options;
-  const { arena, kernels } = instanceFor(checked, SURVEY_ARENA_BYTES);
+  const { arena, kernels } = instanceFor(checked, SURVEY_ARENA_BYTES, devices);
   return Reader.open({
     disks: devices.disks,
     hash: new Hasher(arena, kernels).hash,
@@ -524,7 +528,8 @@ function openReader(checked: CheckedOpen, options: EngineOptions): Step<Reader> 
 }
 
 function remountOptions(checked: CheckedOpen, options: EngineOptions): EngineOptions {
-  const instance = instanceFor(checked, checked.cacheSizeBytes);
+  const { devices } = options;
+  const instance = instanceFor(checked, checked.cacheSizeBytes, devices);
   return { ...options, instance, env: { ...options.env, pool: new InlinePool(instance.kernels) } };
 }
 
