@@ -79,7 +79,7 @@ export function toPromise<R>({ task, where, finish }: Call<R>): Promise<R> {
     });
 }
 
-export function toResult<R>({ task, where, finish }: Call<R>): R {
+function toResult<R>({ task, where, finish }: Call<R>): R {
   try {
     return finish(task.driveSync() as never);
   } catch (error) {
@@ -106,5 +106,10 @@ export function promised<A extends unknown[], R>(
 export function synchronous<A extends unknown[], R>(
   make: (...args: A) => Call<R>,
 ): (...args: A) => R {
-  return (...args) => toResult(synchronously(() => make(...args)));
+  return (...args) => resultOf(() => make(...args));
+}
+
+/** What the call that is made in `make` gives, in this turn: nothing is started asynchronously. */
+export function resultOf<R>(make: () => Call<R>): R {
+  return toResult(synchronously(make));
 }

@@ -12,7 +12,7 @@ import { checkInteger, checkOptions } from './arguments.ts';
 import type { StatOptions } from './attribute-calls.ts';
 import { attributeCalls, statsMaker } from './attribute-calls.ts';
 import type { Call } from './call.ts';
-import { action, call, promised, synchronous, toResult } from './call.ts';
+import { action, call, promised, resultOf, synchronous } from './call.ts';
 import { constants } from './constants.ts';
 import type { ReadFileOptions, WriteFileOptions, WriteSource } from './content-calls.ts';
 import {
@@ -41,6 +41,13 @@ export interface FsOptions {
 }
 
 const UMASK = 0o022;
+
+const READ = { syscall: 'read' };
+const WRITE = { syscall: 'write' };
+const FSTAT = { syscall: 'fstat' };
+const FSYNC = { syscall: 'fsync' };
+const FTRUNCATE = { syscall: 'ftruncate' };
+const CLOSE = { syscall: 'close' };
 
 /** The face of `operations`. Permissions are not checked. */
 export function createFs(operations: Operations, options: FsOptions): VolumeFs {
@@ -135,7 +142,7 @@ function synchronousOf(context: FsContext, calls: Calls) {
     lstatSync: unlessMissing(calls.lstat),
     existsSync(path: PathLike): boolean {
       try {
-        toResult(calls.access(path));
+        resultOf(() => calls.access(path));
         return true;
       } catch {
         // Whatever the reason: existsSync never throws.
@@ -145,11 +152,15 @@ function synchronousOf(context: FsContext, calls: Calls) {
   };
 }
 
+function same<T>(value: T): T {
+  return value;
+}
+
 /** stat's option throwIfNoEntry: undefined instead of ENOENT. */
 function unlessMissing<R>(make: (path: PathLike, options?: StatOptions) => Call<R>) {
   return (path: PathLike, options?: StatOptions & { throwIfNoEntry?: boolean }): R | undefined => {
     try {
-      return toResult(make(path, options));
+      return resultOf(() => make(path, options));
     } catch (error) {
       if (options?.throwIfNoEntry === false && isFsError(error, 'ENOENT')) return undefined;
       throw error;
@@ -166,18 +177,19 @@ function synchronousByNumber(context: FsContext, calls: Calls) {
   const writer =
     (make: Calls['writeFile'], flag: string) =>
     (file: PathLike | number, data: WriteData, options?: WriteFileOptions | string | null) => {
-      if (typeof file !== 'number') return toResult(make(file, data, options));
+      if (typeof file !== 'number') return resultOf(() => make(file, data, options));
       const checked = checkWriteOptions(options, flag);
-      return toResult(writeToDescriptor(context, get(file, 'write'), data, checked));
+      const descriptor = get(file, 'write');
+      return resultOf(() => writeToDescriptor(context, descriptor, data, checked));
     };
 
   return {
-    openSync: (...args: Parameters<Calls['open']>) => toResult(calls.open(...args)).fd,
+    openSync: (...args: Parameters<Calls['open']>) => resultOf(() => calls.open(...args)).fd,
 
     closeSync(fd: number): void {
       const descriptor = get(fd, 'close');
       descriptors.remove(descriptor);
-      toResult(action(operations.close(descriptor.file), { syscall: 'close' }));
+      resultOf(() => action(operations.close(descriptor.file), CLOSE));
     },
 
     readSync(fd: number, buffer: unknown, offset: unknown, length: unknown, position: unknown) {
@@ -185,39 +197,40 @@ function synchronousByNumber(context: FsContext, calls: Calls) {
       const transfer = readTransfer(buffer, offset, length, position);
       if (transfer.target.length === 0) return 0;
       const descriptor = get(fd, 'read');
-      const task = readAt(context, descriptor, transfer.target, transfer.position);
-      return toResult(call(task, { syscall: 'read' }, (count) => count));
+      const { target, position: place } = transfer;
+      return resultOf(() => call(readAt(context, descriptor, target, place), READ, same));
     },
 
     writeSync(fd: number, data: unknown, offset: unknown, length: unknown, position: unknown) {
       checkInteger(fd, 'fd', 0, 2 ** 31 - 1);
       const transfer = writeTransfer(data, offset, length, position);
-      const task = writeAt(context, get(fd, 'write'), transfer.bytes, transfer.position);
-      return toResult(call(task, { syscall: 'write' }, (count) => count));
+      const descriptor = get(fd, 'write');
+      const { bytes, position: place } = transfer;
+      return resultOf(() => call(writeAt(context, descriptor, bytes, place), WRITE, same));
     },
 
     fstatSync(fd: number, options?: StatOptions) {
       const { file } = get(fd, 'fstat');
-      const where = { syscall: 'fstat' };
-      return toResult(call(operations.attributes({ file }), where, statsMaker(options)));
+      const finish = statsMaker(options);
+      return resultOf(() => call(operations.attributes({ file }), FSTAT, finish));
     },
 
     ftruncateSync(fd: number, length: number | null = 0): void {
       const size = Math.max(0, checkInteger(length ?? 0, 'len'));
       const { file } = get(fd, 'ftruncate');
-      toResult(action(operations.truncate({ file }, size), { syscall: 'ftruncate' }));
+      resultOf(() => action(operations.truncate({ file }, size), FTRUNCATE));
     },
 
     fsyncSync(fd: number): void {
       get(fd, 'fsync');
-      toResult(action(operations.sync(), { syscall: 'fsync' }));
+      resultOf(() => action(operations.sync(), FSYNC));
     },
 
     readFileSync(file: PathLike | number, options?: ReadFileOptions | string | null) {
-      if (typeof file !== 'number') return toResult(calls.readFile(file, options));
+      if (typeof file !== 'number') return resultOf(() => calls.readFile(file, options));
       const { encoding } = checkOptions<ReadFileOptions>(options);
-      const task = readRest(context, get(file, 'fstat'));
-      return toResult(call(task, { syscall: 'read' }, decodedBy(encoding)));
+      const descriptor = get(file, 'fstat');
+      return resultOf(() => call(readRest(context, descriptor), READ, decodedBy(encoding)));
     },
 
     writeFileSync: writer(calls.writeFile, 'w'),

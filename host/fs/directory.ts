@@ -7,7 +7,7 @@ import { errorWithCode } from './argument-errors.ts';
 import type { EncodingOption, PathLike } from './arguments.ts';
 import { absolute, checkInteger, checkOptions, pathText } from './arguments.ts';
 import type { Call } from './call.ts';
-import { action, at, composed, toPromise, toResult } from './call.ts';
+import { action, at, composed, resultOf, toPromise } from './call.ts';
 import type { FsContext } from './descriptor.ts';
 import { Dirent } from './dirent.ts';
 import type { Name } from './name-calls.ts';
@@ -65,7 +65,7 @@ export class Dir<N extends Name = string> {
 
   readSync(): Dirent<N> | null {
     this.#checkOpen();
-    return toResult(composed(this.#next()));
+    return resultOf(() => composed(this.#next()));
   }
 
   close(): Promise<void> {
@@ -77,7 +77,7 @@ export class Dir<N extends Name = string> {
   }
 
   closeSync(): void {
-    toResult(this.#closing());
+    resultOf(() => this.#closing());
   }
 
   /** All entries; closes the directory at the end. */

@@ -266,13 +266,15 @@ const SOMEBODY_WAS_FASTER: readonly FsErrorCode[] = ['ENOENT'];
  *  neither its size nor the depth of the tree costs memory for more than one page a level. */
 function* removeTree(operations: FsContext['operations'], root: string): Step<void> {
   const stack = [root];
+  // 'a/b/..' leads nowhere once b is removed. Node joins the names that it finds there as path.join
+  // does, and is content with a root that it cannot find any more.
+  const base = withoutDots(root);
   while (stack.length > 0) {
     const path = stack[stack.length - 1] as string;
-    const target = { path, followLast: false };
-    const scan = { syscall: 'scandir', path };
-    const { entries } = yield* at(scan, operations.readdir(target, PAGE_ENTRIES));
+    const parent = path === root ? base : path;
+    const entries = yield* entriesIfThere(operations, path);
     for (const { name, kind } of entries) {
-      const child = joined(path, name);
+      const child = joined(parent, name);
       if (kind === 'directory') stack.push(child);
       else {
         const where = { syscall: 'unlink', path: child };
@@ -284,6 +286,31 @@ function* removeTree(operations: FsContext['operations'], root: string): Step<vo
     yield* attempted(operations.rmdir(path), where, SOMEBODY_WAS_FASTER);
     stack.pop();
   }
+}
+
+/** The first entries of a directory; none where it is gone. */
+function* entriesIfThere(
+  operations: FsContext['operations'],
+  path: string,
+): Step<readonly DirectoryEntry[]> {
+  const scan = { syscall: 'scandir', path };
+  try {
+    const page = yield* at(scan, operations.readdir({ path, followLast: false }, PAGE_ENTRIES));
+    return page.entries;
+  } catch (error) {
+    if (isFsError(error, 'ENOENT')) return [];
+    throw error;
+  }
+}
+
+/** An absolute path without '.' and '..', by its text alone. */
+function withoutDots(path: string): string {
+  const names: string[] = [];
+  for (const name of path.split('/')) {
+    if (name === '..') names.pop();
+    else if (name !== '' && name !== '.') names.push(name);
+  }
+  return `/${names.join('/')}`;
 }
 
 function* realpathSteps(
@@ -323,7 +350,12 @@ function* realpathSteps(
 }
 
 /** All entries, sorted by name (by UTF-16 units). */
-export function* listEntries({ operations }: FsContext, path: string): Step<DirectoryEntry[]> {
+export function* listEntries(context: FsContext, path: string): Step<DirectoryEntry[]> {
+  const entries = yield* entriesOf(context, path);
+  return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function* entriesOf({ operations }: FsContext, path: string): Step<DirectoryEntry[]> {
   const where = { syscall: 'scandir', path };
   const target = { path: absolute(path, where), followLast: true };
   const entries: DirectoryEntry[] = [];
@@ -333,7 +365,7 @@ export function* listEntries({ operations }: FsContext, path: string): Step<Dire
     for (const entry of page.entries) entries.push(entry);
     cursor = page.next;
   } while (cursor !== undefined);
-  return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return entries;
 }
 
 function* readdirOne(
@@ -342,8 +374,12 @@ function* readdirOne(
   { encoding, withFileTypes }: ReaddirOptions,
 ): Step<ReaddirResult> {
   const named = namedIn(encoding);
+  if (!withFileTypes) {
+    // Sorting names alone takes half the time of sorting entries.
+    const names = (yield* entriesOf(context, path)).map(({ name }) => name).sort();
+    return encoding === undefined ? names : names.map(named);
+  }
   const entries = yield* listEntries(context, path);
-  if (!withFileTypes) return entries.map(({ name }) => named(name));
   return entries.map(({ name, kind }) => new Dirent(named(name), kind, path));
 }
 
