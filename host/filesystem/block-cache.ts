@@ -67,6 +67,11 @@ export class BlockCache {
     }
   }
 
+  /** Of the turn that began last. */
+  get turn(): number {
+    return this.#turn;
+  }
+
   get dirtyCount(): number {
     return this.#dirtyCount;
   }

@@ -402,16 +402,16 @@ export class ConsistencyPoint {
         this.#noteWrite(block, vbn);
       });
     }
-    node.dirty.clear();
+    node.clearDirty();
   }
 
   #finishFreeze(time: VolumeState['time'], previous: Pointer): Frozen {
     const core = this.#core;
     const { image, maps, log } = core;
-    image.inodeFile.dirty.clear();
-    image.inodeMap.dirty.clear();
+    image.inodeFile.clearDirty();
+    image.inodeMap.clearDirty();
     for (const node of image.nodes.values()) {
-      node.dirty.clear();
+      node.clearDirty();
       if (node.openCount === 0) image.nodes.delete(node.ino);
     }
     // What the maps' own blocks replaced was freed here already.

@@ -253,6 +253,11 @@ export function replace(blocks: DirectoryBlocks, name: Uint8Array, ino: Ino, kin
   blocks.u8[entryAt(blocks, fbn, leaf, slot) + DIRECTORY_NAME_KIND_OFFSET] = kind;
 }
 
+export interface DirectoryPart<E> {
+  readonly entries: E[];
+  readonly next: DirectoryCursor | undefined;
+}
+
 /** Entries from a cursor on, in the order of hashes, and where to go on; `next` is undefined at the
  *  end. At least `countMax` of them if there are so many, and no more than that but for the rest of
  *  the entries that share the last one's hash. LOAD: reads about one leaf for each 80 entries. */
@@ -260,10 +265,20 @@ export function readEntries(
   blocks: DirectoryBlocks,
   cursor: DirectoryCursor,
   countMax: number,
-): { entries: DirectoryEntry[]; next: DirectoryCursor | undefined } {
+): DirectoryPart<DirectoryEntry> {
+  return readEntriesAs(blocks, cursor, countMax, entryWithBytes);
+}
+
+/** The same, with what `make` makes of the entries. */
+export function readEntriesAs<E>(
+  blocks: DirectoryBlocks,
+  cursor: DirectoryCursor,
+  countMax: number,
+  make: MakeEntry<E>,
+): DirectoryPart<E> {
   assert(countMax > 0, 'count of entries is positive', countMax);
   const root = readRoot(blocks);
-  const entries: DirectoryEntry[] = [];
+  const entries: E[] = [];
   let { high, low } = cursor;
   for (let leaves = 0; ; leaves++) {
     const leaf = descend(blocks, root, high, low, 0);
@@ -282,7 +297,11 @@ export function readEntries(
       }
       high = slotHigh;
       low = slotLow;
-      entries.push(copyEntry(blocks, fbn, leaf, slot));
+      const part = entryAt(blocks, fbn, leaf, slot);
+      const length = nameLength(blocks, part);
+      const ino = entryIno(blocks, fbn, slot);
+      const kind = entryKind(blocks, fbn, part);
+      entries.push(make(blocks.u8, part + DIRECTORY_NAME_OFFSET, length, ino, kind));
     }
     if (path.isLast) return { entries, next: undefined };
     // A cursor that does not move on would be an endless loop, here or in the caller.
@@ -360,19 +379,23 @@ function descend(
   }
 }
 
-function copyEntry(
-  blocks: DirectoryBlocks,
-  fbn: Fbn,
-  leaf: Address,
-  slot: Address,
+/** Makes what is given of an entry whose name has `length` bytes from `first` on. */
+export type MakeEntry<E> = (
+  u8: Uint8Array,
+  first: number,
+  length: number,
+  ino: Ino,
+  kind: number,
+) => E;
+
+function entryWithBytes(
+  u8: Uint8Array,
+  first: number,
+  length: number,
+  ino: Ino,
+  kind: number,
 ): DirectoryEntry {
-  const part = entryAt(blocks, fbn, leaf, slot);
-  const first = part + DIRECTORY_NAME_OFFSET;
-  return {
-    name: blocks.u8.slice(first, first + nameLength(blocks, part)),
-    ino: entryIno(blocks, fbn, slot),
-    kind: entryKind(blocks, fbn, part),
-  };
+  return { name: u8.slice(first, first + length), ino, kind };
 }
 
 function isBefore(highA: number, lowA: number, highB: number, lowB: number): boolean {

@@ -293,12 +293,17 @@ function loadUnlink(scope: Scope, access: Access, r: UnlinkRequest): void {
   const directory = readDirectory(scope, access, r.directory);
   const found = lookup(directory, r.name);
   if (found === undefined || found.ino !== r.ino) throw new FsError('ENOENT');
-  planRemove(directory, r.name);
   loadVictim(scope, access, r.ino);
 }
 
+/** MODIFY: takes a name out of a directory. */
+function removeName(scope: Scope, directory: Ino, name: Uint8Array): void {
+  remove(changeDirectory(scope, directory), name);
+  scope.names.forget(directory, name);
+}
+
 function modifyUnlink(scope: Scope, r: UnlinkRequest): void {
-  remove(changeDirectory(scope, r.directory), r.name);
+  removeName(scope, r.directory, r.name);
   const wasDirectory = dropName(scope, r.ino, r.time, r.isOpen);
   touchDirectory(scope, r.directory, r.time, wasDirectory ? -1 : 0);
 }
@@ -358,11 +363,12 @@ function modifyRename(scope: Scope, r: RenameRequest): void {
   const mode = inodeMode(scope.view, scope.image.inodeAddress(PRESENT, r.ino));
   const isDirectory = isDirectoryMode(mode);
   let linksTo = isDirectory ? 1 : 0;
-  remove(changeDirectory(scope, r.fromDirectory), r.fromName);
+  removeName(scope, r.fromDirectory, r.fromName);
   if (r.victim === 0) {
     insert(changeDirectory(scope, r.toDirectory), r.toName, r.ino, directoryKindOf(mode));
   } else {
     replace(changeDirectory(scope, r.toDirectory), r.toName, r.ino, directoryKindOf(mode));
+    scope.names.forget(r.toDirectory, r.toName);
     if (dropName(scope, r.victim, r.time, r.isVictimOpen)) linksTo--;
   }
   touchDirectory(scope, r.fromDirectory, r.time, isDirectory ? -1 : 0);

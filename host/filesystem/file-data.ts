@@ -307,8 +307,7 @@ function moveDirtyBlocks(node: FileNode, fbn: number, zombie: FileNode): void {
   for (const [key, block] of node.dirty) {
     if (block.level === LEVEL_XATTR) continue;
     if (block.index * POINTERS_PER_BLOCK ** block.level < fbn) continue;
-    node.dirty.delete(key);
-    zombie.dirty.set(key, block);
+    node.handOver(key, block, zombie);
   }
 }
 

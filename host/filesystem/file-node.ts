@@ -93,12 +93,14 @@ export function heightFor(fbn: number): number {
   return height;
 }
 
+const NO_BLOCKS: ReadonlyMap<number, Block> = new Map();
+
 export class FileNode {
   readonly ino: Ino;
   /** KIND_* of its level-0 blocks. */
   readonly kind: number;
   readonly home: InodeHome;
-  readonly dirty = new Map<number, Block>();
+  #dirty: Map<number, Block> | undefined;
   /** Open handles. */
   openCount = 0;
   readonly #cache: BlockCache;
@@ -118,6 +120,33 @@ export class FileNode {
     this.home = options.home;
   }
 
+  /** Dirty blocks by placeKey. */
+  get dirty(): ReadonlyMap<number, Block> {
+    return this.#dirty ?? NO_BLOCKS;
+  }
+
+  #setDirty(key: number, block: Block): void {
+    // Most nodes never have one.
+    this.#dirty ??= new Map();
+    this.#dirty.set(key, block);
+  }
+
+  /** A dirty block was placed. */
+  removeDirty(key: number): void {
+    this.#dirty?.delete(key);
+  }
+
+  /** A CP has placed them all. */
+  clearDirty(): void {
+    this.#dirty = undefined;
+  }
+
+  /** MODIFY: a dirty block goes to another tree, at the same place. */
+  handOver(key: number, block: Block, other: FileNode): void {
+    this.#dirty?.delete(key);
+    other.#setDirty(key, block);
+  }
+
   /** KIND_* of the blocks of a level. */
   kindOf(level: number): number {
     if (level === LEVEL_XATTR) return KIND_XATTR;
@@ -130,7 +159,7 @@ export class FileNode {
 
   /** The block at a place; undefined for a hole. */
   find(access: Access, level: number, index: number): Block | undefined {
-    const dirty = this.dirty.get(placeKey(level, index));
+    const dirty = this.#dirty?.get(placeKey(level, index));
     if (dirty !== undefined) {
       access.found(dirty);
       return dirty;
@@ -150,7 +179,7 @@ export class FileNode {
     let slot = inodePointerAt(inode, Math.floor(top));
     for (let depth = height - 1; depth > level; depth--) {
       const at = Math.floor(index / POINTERS_PER_BLOCK ** (depth - level));
-      const dirty = this.dirty.get(placeKey(depth, at));
+      const dirty = this.#dirty?.get(placeKey(depth, at));
       const block = dirty ?? this.#follow(access, slot);
       if (block === undefined) return 0;
       access.found(block);
@@ -182,14 +211,14 @@ export class FileNode {
    *  memory. */
   change(level: number, index: number, keep = true): Block {
     const key = placeKey(level, index);
-    const there = this.dirty.get(key);
+    const there = this.#dirty?.get(key);
     if (there !== undefined) return there;
     // Recursion goes one level up each time: at most INODE_LEVEL_MAX deep.
     const slot = this.#slotForChange(level, index);
     const vbn = getPointerVbn(this.#view, slot);
     const block =
       vbn === 0 ? this.#create(level, index, keep) : this.#replace(slot, level, index, keep);
-    this.dirty.set(key, block);
+    this.#setDirty(key, block);
     return block;
   }
 
@@ -248,7 +277,7 @@ export class FileNode {
     u8.copyWithin(block.address, data, data + INODE_INLINE_SIZE);
     u8.fill(0, data, data + INODE_INLINE_SIZE);
     this.addBlocks(1);
-    this.dirty.set(placeKey(height, 0), block);
+    this.#setDirty(placeKey(height, 0), block);
   }
 
   #isDataZero(data: Address): boolean {
@@ -269,13 +298,13 @@ export class FileNode {
   /** MODIFY: cuts one block out: it becomes a hole. Its children must be gone or moved. */
   cut(level: number, index: number): void {
     const key = placeKey(level, index);
-    const dirty = this.dirty.get(key);
+    const dirty = this.#dirty?.get(key);
     const present = this.slot(PRESENT, level, index);
     const hasPointer = present !== 0 && getPointerVbn(this.#view, present) !== 0;
     if (dirty === undefined && !hasPointer) return;
     const slot = this.#slotForChange(level, index);
     if (dirty !== undefined) {
-      this.dirty.delete(key);
+      this.#dirty?.delete(key);
       this.#cache.dropDirty(dirty);
     }
     if (hasPointer) {
@@ -288,11 +317,11 @@ export class FileNode {
   /** MODIFY: the data block at `index` is replaced by one that has its place already. */
   setPlaced(index: number, pointer: Pointer): void {
     const key = placeKey(0, index);
-    const dirty = this.dirty.get(key);
+    const dirty = this.#dirty?.get(key);
     const slot = this.#slotForChange(0, index);
     const old = getPointerVbn(this.#view, slot);
     if (dirty !== undefined) {
-      this.dirty.delete(key);
+      this.#dirty?.delete(key);
       this.#cache.dropDirty(dirty);
     } else if (old === 0) {
       this.addBlocks(1);
@@ -309,11 +338,11 @@ export class FileNode {
     let count = 0;
     for (let child = 0; child < POINTERS_PER_BLOCK; child++) {
       const key = placeKey(0, index * POINTERS_PER_BLOCK + child);
-      const dirty = this.dirty.get(key);
+      const dirty = this.#dirty?.get(key);
       const vbn = getPointerVbn(this.#view, block.address + child * POINTER_SIZE);
       if (dirty === undefined && vbn === 0) continue;
       if (dirty !== undefined) {
-        this.dirty.delete(key);
+        this.#dirty?.delete(key);
         this.#cache.dropDirty(dirty);
       }
       if (vbn !== 0) this.#ledger.free(vbn);
@@ -327,12 +356,11 @@ export class FileNode {
   /** MODIFY: hands the block at a place over to `other`, at the same place, which must be empty. */
   moveTo(other: FileNode, level: number, index: number): void {
     const key = placeKey(level, index);
-    const dirty = this.dirty.get(key);
+    const dirty = this.#dirty?.get(key);
     const from = this.#slotForChange(level, index);
     const to = other.#slotForChange(level, index);
     if (dirty !== undefined) {
-      this.dirty.delete(key);
-      other.dirty.set(key, dirty);
+      this.handOver(key, dirty, other);
     }
     const { u8 } = this.#cache.arena;
     u8.copyWithin(to, from, from + POINTER_SIZE);

@@ -212,16 +212,11 @@ export abstract class FileOperations extends NameOperations {
     if (this.isReadOnly) return new Task(refuse<number>('EROFS'));
     const isReference = isByReference(this.fs.core, file, data, position);
     const way = isReference ? this.#writeReference : this.#writeLogged;
-    return new Task(this.#written(way.call(this, file, data, position), data.length));
-  }
-
-  *#written(message: Message<void>, length: number): Step<number> {
-    yield* this.fs.driver.step(message);
-    return length;
+    return this.fs.driver.run(way.call(this, file, data, position));
   }
 
   /** A write whose data is in the log. */
-  #writeLogged(file: OpenFile, data: Uint8Array, position: number): Message<void> {
+  #writeLogged(file: OpenFile, data: Uint8Array, position: number): Message<number> {
     return this.changeMessage(
       writeDemand(data.length),
       (scope, access) => {
@@ -242,14 +237,14 @@ export abstract class FileOperations extends NameOperations {
             data,
           });
         }
-        return { requests, finish: () => undefined };
+        return { requests, finish: () => data.length };
       },
       { file },
     );
   }
 
   /** A large write, its whole blocks straight to their places; see references.ts. */
-  #writeReference(file: OpenFile, data: Uint8Array, position: number): Message<void> {
+  #writeReference(file: OpenFile, data: Uint8Array, position: number): Message<number> {
     const find = (scope: Scope, access: Access): ReferenceTarget => {
       const handle = handleOf(this.fs.core, scope.image, file);
       if (!handle.writable) throw new FsError('EBADF');
@@ -262,13 +257,14 @@ export abstract class FileOperations extends NameOperations {
     };
     const demand = { blocks: 0, logBytes: 0 };
     const otherWay = this.#writeLogged(file, data, position);
-    return this.#referenceTo(data, { position, file: file.ino, demand, find, otherWay });
+    const result = data.length;
+    return this.#referenceTo(data, { result, position, file: file.ino, demand, find, otherWay });
   }
 
-  #referenceTo(
+  #referenceTo<T>(
     data: Uint8Array,
-    options: Omit<ReferenceOptions, 'data' | 'tail'>,
-  ): ReferenceMessage {
+    options: Omit<ReferenceOptions<T>, 'data' | 'tail'>,
+  ): ReferenceMessage<T> {
     const whole = data.length - (data.length % BLOCK_SIZE);
     return new ReferenceMessage(this.fs.core, () => this.here, {
       ...options,
@@ -308,7 +304,8 @@ export abstract class FileOperations extends NameOperations {
     });
     const demand = writeFileDemand(0);
     const otherWay = this.#writeFileLogged(path, data, options);
-    return this.#referenceTo(data, { position: 0, demand, find, otherWay });
+    const result = undefined;
+    return this.#referenceTo<void>(data, { result, position: 0, demand, find, otherWay });
   }
 
   /** LOAD: what a whole file is written to, what makes or cuts it, what changes its attributes. */

@@ -59,6 +59,7 @@ import { Image } from './image.ts';
 import { Inodes } from './inodes.ts';
 import { Load } from './load.ts';
 import { MessageDriver } from './message-driver.ts';
+import { NameCache } from './name-cache.ts';
 import { S_IFDIR, S_IFREG } from './operations.ts';
 import { placeAhead } from './place-ahead.ts';
 import { changeDirectory } from './scope.ts';
@@ -297,7 +298,8 @@ export class FileSystem {
     core.inodes = new Inodes(core.image, core.kernels);
     const takeBlock = (vbn: number) => core.reservations.take(vbn);
     const { image, inodes } = core;
-    core.scope = { image, inodes, view: arena.view, u8: arena.u8, takeBlock };
+    const { view, u8 } = arena;
+    core.scope = { image, inodes, names: new NameCache(), view, u8, takeBlock };
   }
 
   /** Another image becomes the active one (rollback). */

@@ -14,6 +14,7 @@ import { handleOf } from './handle.ts';
 import type { Image } from './image.ts';
 import { Inodes } from './inodes.ts';
 import { ChangeMessage, type NoteFile, type Plan, ReadMessage } from './messages.ts';
+import { NameCache } from './name-cache.ts';
 import type { Target } from './operations.ts';
 import { type Resolved, resolveExisting } from './path.ts';
 import type { CreateRequest, TruncateRequest } from './requests.ts';
@@ -42,7 +43,8 @@ export abstract class ImageAccess {
     if (this.#scope?.image !== image) {
       const inodes = new Inodes(image, core.kernels);
       const { view, u8 } = core.arena;
-      this.#scope = { image, inodes, view, u8, takeBlock: refuseBlock };
+      const names = new NameCache();
+      this.#scope = { image, inodes, names, view, u8, takeBlock: refuseBlock };
     }
     return this.#scope;
   }

@@ -30,13 +30,39 @@ import { inodeMode } from '../format/inode.ts';
 import type { Pointer } from '../format/pointer.ts';
 import { getU64, setU64 } from '../format/words.ts';
 import type { Block, BlockCache } from './block-cache.ts';
-import { type Access, FileNode, PRESENT, type SpaceLedger } from './file-node.ts';
+import { type Access, FileNode, type InodeHome, PRESENT, type SpaceLedger } from './file-node.ts';
 import { S_IFDIR, S_IFMT } from './operations.ts';
 
 /** Numbers of the nodes that have no inode number; never on disk. */
 const INO_INODE_FILE = -1;
 const INO_INODE_MAP = -2;
 const INO_ACTIVE_MAP = -3;
+const NO_INO = -4;
+
+/** Where the inode of a file of this image lies. */
+class FileHome implements InodeHome {
+  readonly #image: Image;
+  readonly #ino: Ino;
+
+  constructor(image: Image, ino: Ino) {
+    this.#image = image;
+    this.#ino = ino;
+  }
+  read(access: Access): Address {
+    const address = this.#image.inodeAddress(access, this.#ino);
+    if (address === 0) throw new FsError('EIO');
+    return address;
+  }
+  change(): Address {
+    return this.#image.changeInode(this.#ino);
+  }
+  addZombieBlocks(count: number): void {
+    this.#image.addZombieBlocks(count);
+  }
+}
+
+/** Inodes whose addresses are remembered for a turn: a power of two. */
+const TURN_INODES = 8;
 
 export class Image {
   readonly cache: BlockCache;
@@ -51,6 +77,14 @@ export class Image {
   readonly activeMap: FileNode;
   readonly nodes = new Map<Ino, FileNode>();
   readonly #ledger: SpaceLedger;
+  /** Inodes found in this turn, by the last bits of their numbers, their addresses, and whether
+   *  these are in dirty blocks: a message asks for the same one or two again and again. What is
+   *  found in a turn stays where it is until MODIFY changes it, which is by `changeInode`. */
+  #turn = 0;
+  #turnAccess: Access = PRESENT;
+  readonly #turnInos = new Array<Ino>(TURN_INODES).fill(NO_INO);
+  readonly #turnAddresses = new Array<Address>(TURN_INODES).fill(0);
+  readonly #turnDirty = new Array<boolean>(TURN_INODES).fill(false);
 
   constructor(options: {
     cache: BlockCache;
@@ -113,6 +147,7 @@ export class Image {
   /** A CP placed the dirty root at `pointer`. */
   rootPlaced(pointer: Pointer): void {
     this.rootPointer = { ...pointer, kind: KIND_IMAGE_ROOT };
+    this.#forgetTurn();
     this.cache.enterClean(this.root, this.rootPointer);
     this.cache.pin(this.root);
   }
@@ -129,18 +164,54 @@ export class Image {
 
   /** Address of an inode's bytes; 0 where the inode file does not reach it. */
   inodeAddress(access: Access, ino: Ino): Address {
+    const place = ino & (TURN_INODES - 1);
+    const isThisTurn = this.#turn === this.cache.turn;
+    // Another LOAD must be told of the blocks that it finds.
+    if (!isThisTurn || (access !== this.#turnAccess && access !== PRESENT)) {
+      this.#forgetTurn();
+      this.#turnAccess = access;
+    } else if (this.#turnInos[place] === ino) {
+      return this.#turnAddresses[place] as Address;
+    }
     const root = this.#rootAddress(access);
     const limit = getU64(this.cache.arena.view, root + IMAGE_ROOT_INODE_LIMIT_OFFSET);
     if (ino <= 0 || ino >= limit) return 0;
     const block = this.inodeFile.find(access, 0, Math.floor(ino / INODES_PER_BLOCK));
     if (block === undefined) return 0;
-    return block.address + (ino % INODES_PER_BLOCK) * INODE_SIZE;
+    const address = block.address + (ino % INODES_PER_BLOCK) * INODE_SIZE;
+    this.#turnInos[place] = ino;
+    this.#turnAddresses[place] = address;
+    this.#turnDirty[place] = false;
+    return address;
+  }
+
+  #forgetTurn(): void {
+    this.#turn = this.cache.turn;
+    this.#turnInos.fill(NO_INO);
   }
 
   /** MODIFY: the inode's bytes in a dirty block; the inode file must reach it. */
   changeInode(ino: Ino): Address {
+    const place = ino & (TURN_INODES - 1);
+    const isThisTurn = this.#turn === this.cache.turn;
+    if (isThisTurn && this.#turnInos[place] === ino && this.#turnDirty[place] === true) {
+      return this.#turnAddresses[place] as Address;
+    }
     const block = this.inodeFile.change(0, Math.floor(ino / INODES_PER_BLOCK));
-    return block.address + (ino % INODES_PER_BLOCK) * INODE_SIZE;
+    const address = block.address + (ino % INODES_PER_BLOCK) * INODE_SIZE;
+    // The block may have moved to another frame, and with it its other inodes.
+    const isInPlace = this.#turnInos[place] === ino && this.#turnAddresses[place] === address;
+    if (!isThisTurn || !isInPlace) this.#forgetTurn();
+    this.#turnInos[place] = ino;
+    this.#turnAddresses[place] = address;
+    this.#turnDirty[place] = true;
+    return address;
+  }
+
+  /** MODIFY: an inode block is a hole from now on. */
+  cutInodeBlock(index: number): void {
+    this.inodeFile.cut(0, index);
+    this.#forgetTurn();
   }
 
   /** MODIFY: the files in the zombie queue have so many blocks more. */
@@ -169,19 +240,7 @@ export class Image {
 
   /** A node for an inode whose kind is known. */
   makeNode(ino: Ino, kind: number): FileNode {
-    return new FileNode(this.cache, this.#ledger, {
-      ino,
-      kind,
-      home: {
-        read: (access) => {
-          const address = this.inodeAddress(access, ino);
-          if (address === 0) throw new FsError('EIO');
-          return address;
-        },
-        change: () => this.changeInode(ino),
-        addZombieBlocks: (count) => this.addZombieBlocks(count),
-      },
-    });
+    return new FileNode(this.cache, this.#ledger, { ino, kind, home: new FileHome(this, ino) });
   }
 
   /** MODIFY: the node that will get dirty blocks; it is kept from here on. */

@@ -33,6 +33,7 @@ import {
   INODE_NEXT_OFFSET,
   INODE_PARENT_OFFSET,
   INODE_POINTERS,
+  INODE_SIZE,
   INODE_UID_OFFSET,
   INODES_PER_BLOCK,
 } from '../../assembly/layout/inode.ts';
@@ -281,11 +282,11 @@ export class Inodes {
 
   /** MODIFY: a block of the inode file without inodes becomes a hole again. */
   freeEmptyBlock(index: number): void {
-    const first = index * INODES_PER_BLOCK;
-    for (let other = first; other < first + INODES_PER_BLOCK; other++) {
-      if (inodeMode(this.#view, this.image.changeInode(other)) !== 0) return;
+    const first = this.image.changeInode(index * INODES_PER_BLOCK);
+    for (let other = 0; other < INODES_PER_BLOCK; other++) {
+      if (inodeMode(this.#view, first + other * INODE_SIZE) !== 0) return;
     }
-    this.image.inodeFile.cut(0, index);
+    this.image.cutInodeBlock(index);
   }
 
   #setBit(ino: Ino, isUsed: boolean): void {

@@ -500,7 +500,11 @@ export class MessageDriver {
         }
         if (demand.isRelease !== true) yield* this.#hooks.reclaim();
       }
-      if (!isShort && demand.logBytes > 0 && core.records?.isFlushEnough(demand.logBytes) === true) {
+      if (
+        !isShort &&
+        demand.logBytes > 0 &&
+        core.records?.isFlushEnough(demand.logBytes) === true
+      ) {
         yield* wait(this.#flushed(self, core.records.waitForFlush(demand.logBytes)));
         continue;
       }

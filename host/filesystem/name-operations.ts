@@ -7,11 +7,12 @@ import {
 import { FsError } from '../base/errors.ts';
 import { Task } from '../base/task.ts';
 import { inodeGeneration, inodeMode } from '../format/inode.ts';
-import { leavesAhead, type DirectoryEntry as RawEntry, readEntries } from './directory.ts';
+import { leavesAhead, type MakeEntry, readEntriesAs } from './directory.ts';
 import { isDirectoryMode } from './effects.ts';
 import { ImageAccess, refuse } from './image-access.ts';
 import { MISSING } from './load.ts';
 import { CREATE_DEMAND, RENAME_DEMAND, UNLINK_DEMAND } from './messages.ts';
+import { decodeName } from './names.ts';
 import {
   type DirectoryCursor,
   type DirectoryEntry,
@@ -27,7 +28,6 @@ import type { FileRequest } from './requests.ts';
 import { readDirectory } from './scope.ts';
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 /** Leaves of a directory fetched at once. */
 const LEAVES_AHEAD = 64;
 
@@ -49,11 +49,10 @@ export abstract class NameOperations extends ImageAccess {
       const blocks = readDirectory(scope, access, ino);
       const from = { high: cursor?.[0] ?? 0, low: cursor?.[1] ?? 0 };
       try {
-        const { entries, next } = readEntries(blocks, from, max);
-        const page = entries.map(entryOf);
+        const { entries, next } = readEntriesAs(blocks, from, max, entryOf);
         return next === undefined
-          ? { entries: page }
-          : { entries: page, next: [next.high, next.low, 0] as const };
+          ? { entries }
+          : { entries, next: [next.high, next.low, 0] as const };
       } catch (error) {
         if (error !== MISSING) throw error;
         // One leaf is missing; its neighbours will be next.
@@ -176,9 +175,11 @@ function dotError(component: string): 'EBUSY' | 'EINVAL' | 'ENOTEMPTY' {
   return component === '.' ? 'EINVAL' : 'ENOTEMPTY';
 }
 
-function entryOf(entry: RawEntry): DirectoryEntry {
-  return { name: decoder.decode(entry.name), ino: entry.ino, kind: kindOf(entry.kind) };
-}
+const entryOf: MakeEntry<DirectoryEntry> = (u8, first, length, ino, kind) => ({
+  name: decodeName(u8, first, length),
+  ino,
+  kind: kindOf(kind),
+});
 
 function kindOf(kind: number): FileKind {
   if (kind === DIRECTORY_KIND_DIRECTORY) return 'directory';

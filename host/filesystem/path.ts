@@ -13,20 +13,19 @@ import { lookup } from './directory.ts';
 import { isDirectoryMode } from './effects.ts';
 import { copyOut, loadRead } from './file-data.ts';
 import type { Access } from './file-node.ts';
+import { encodeName } from './names.ts';
 import { NAME_SIZE_MAX, SYMLINK_SIZE_MAX, SYMLINKS_MAX } from './operations.ts';
 import { readDirectory, type Scope } from './scope.ts';
 
 /** Components of a path, links expanded. */
 const COMPONENTS_MAX = 1 << 15;
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-export interface Resolved {
-  /** Directory of the last component; the directory itself where `name` is undefined. */
+/** Where a path leads. */
+export class Resolved {
+  /** Directory of the last component; the directory itself where there is no name. */
   readonly directory: Ino;
-  /** Last component; undefined where it is '', '.' or '..'. */
-  readonly name: Uint8Array | undefined;
   /** Last component as written; '' for '/'. */
   readonly lastComponent: string;
   /** What it leads to; 0 = nothing. */
@@ -35,6 +34,31 @@ export interface Resolved {
   readonly kind: number;
   /** The path ended in '/'. What that means is the call's to say. */
   readonly hasSlash: boolean;
+  #name: Uint8Array | undefined;
+
+  constructor(
+    directory: Ino,
+    lastComponent: string,
+    ino: Ino,
+    kind: number,
+    hasSlash: boolean,
+    name?: Uint8Array,
+  ) {
+    this.directory = directory;
+    this.lastComponent = lastComponent;
+    this.ino = ino;
+    this.kind = kind;
+    this.hasSlash = hasSlash;
+    this.#name = name;
+  }
+
+  /** Last component in UTF-8; undefined where it is '', '.' or '..'. */
+  get name(): Uint8Array | undefined {
+    const { lastComponent } = this;
+    if (lastComponent === '' || lastComponent === '.' || lastComponent === '..') return undefined;
+    this.#name ??= encodeName(lastComponent);
+    return this.#name;
+  }
 }
 
 /** LOAD: what `path` means. ENOENT for a missing directory on the way, ENOTDIR, ELOOP,
@@ -42,88 +66,97 @@ export interface Resolved {
 export function resolve(scope: Scope, access: Access, path: string, followLast: boolean): Resolved {
   if (path === '') throw new FsError('ENOENT');
   if (path.includes('\0')) throw new FsError('EINVAL');
-  let components = split(path);
-  let hasSlash = path.endsWith('/');
-  let at = directoryResolved(INO_ROOT, '');
+  let text = path;
+  let hasSlash = path.charCodeAt(path.length - 1) === SLASH;
+  let directory: Ino = INO_ROOT;
   let links = 0;
-  for (let next = 0; ; ) {
-    const component = components[next++];
-    if (component === undefined) return { ...at, hasSlash };
-    const isLast = next === components.length;
-    if (at.kind !== DIRECTORY_KIND_DIRECTORY)
-      throw new FsError(at.ino === 0 ? 'ENOENT' : 'ENOTDIR');
-    const directory = at.ino;
-    const found = step(scope, access, directory, component);
+  let from = afterSlashes(text, 0);
+  for (;;) {
+    if (from === text.length) {
+      return new Resolved(directory, '', directory, DIRECTORY_KIND_DIRECTORY, hasSlash);
+    }
+    const slash = text.indexOf('/', from);
+    const to = slash < 0 ? text.length : slash;
+    const next = slash < 0 ? to : afterSlashes(text, slash);
+    const isLast = next === text.length;
+    const found = step(scope, access, directory, text, from, to);
     if (found.kind === DIRECTORY_KIND_SYMLINK && (!isLast || followLast)) {
       if (++links > SYMLINKS_MAX) throw new FsError('ELOOP');
       const target = readLink(scope, access, found.ino);
       if (isLast) hasSlash ||= target.endsWith('/');
-      components = [...split(target), ...components.slice(next)];
-      if (components.length > COMPONENTS_MAX) throw new FsError('ENAMETOOLONG');
-      next = 0;
-      at = directoryResolved(target.startsWith('/') ? INO_ROOT : directory, '');
+      text = `${target}/${text.slice(next)}`;
+      checkComponents(text);
+      if (target.startsWith('/')) directory = INO_ROOT;
+      from = afterSlashes(text, 0);
       continue;
     }
-    if (isLast) return { ...found, hasSlash };
-    at = found;
+    if (isLast) return resolved(directory, text.slice(from, to), found, hasSlash);
+    if (found.kind !== DIRECTORY_KIND_DIRECTORY) {
+      throw new FsError(found.ino === 0 ? 'ENOENT' : 'ENOTDIR');
+    }
+    directory = found.ino;
+    from = next;
   }
 }
 
-function split(path: string): string[] {
-  const components: string[] = [];
-  for (let from = 0; from < path.length; ) {
-    const slash = path.indexOf('/', from);
-    const to = slash < 0 ? path.length : slash;
-    if (to > from) components.push(path.slice(from, to));
-    from = to + 1;
+function resolved(directory: Ino, last: string, found: Step, hasSlash: boolean): Resolved {
+  const at = last === '.' || last === '..' ? found.ino : directory;
+  return new Resolved(at, last, found.ino, found.kind, hasSlash, found.bytes);
+}
+
+const SLASH = 47;
+
+function afterSlashes(path: string, from: number): number {
+  let at = from;
+  while (at < path.length && path.charCodeAt(at) === SLASH) at++;
+  return at;
+}
+
+/** Links may not make a path longer and longer. */
+function checkComponents(path: string): void {
+  // A component takes two characters at least.
+  if (path.length <= 2 * COMPONENTS_MAX) return;
+  let count = 0;
+  for (let at = afterSlashes(path, 0); at < path.length; count++) {
+    const slash = path.indexOf('/', at);
+    at = slash < 0 ? path.length : afterSlashes(path, slash);
   }
-  return components;
+  if (count > COMPONENTS_MAX) throw new FsError('ENAMETOOLONG');
 }
 
-/** Longer names are left to the platform's encoder, whose calls cost more than such a loop. */
-const SHORT_NAME_MAX = 64;
-
-/** A name as UTF-8. */
-function encodeName(name: string): Uint8Array {
-  if (name.length > SHORT_NAME_MAX) return encoder.encode(name);
-  const bytes = new Uint8Array(name.length);
-  for (let at = 0; at < name.length; at++) {
-    const code = name.charCodeAt(at);
-    if (code > 0x7f) return encoder.encode(name);
-    bytes[at] = code;
-  }
-  return bytes;
+/** What a component leads to; ino and kind are 0 where that is nothing. */
+interface Step {
+  readonly ino: Ino;
+  readonly kind: number;
+  /** The component in UTF-8, where it was needed. */
+  readonly bytes?: Uint8Array;
 }
 
-function directoryResolved(ino: Ino, lastComponent: string): Resolved {
-  return {
-    directory: ino,
-    name: undefined,
-    lastComponent,
-    ino,
-    kind: DIRECTORY_KIND_DIRECTORY,
-    hasSlash: false,
-  };
-}
-
-function step(scope: Scope, access: Access, directory: Ino, component: string): Resolved {
-  if (component === '.') return directoryResolved(directory, component);
+/** One component of a path, from `from` to `to`, in a directory. */
+function step(
+  scope: Scope,
+  access: Access,
+  directory: Ino,
+  path: string,
+  from: number,
+  to: number,
+): Step {
+  const known = scope.names.find(directory, path, from, to);
+  if (known !== undefined) return known;
+  const component = path.slice(from, to);
+  if (component === '.') return { ino: directory, kind: DIRECTORY_KIND_DIRECTORY };
   if (component === '..') {
     const at = scope.image.inodeAddress(access, directory);
     if (at === 0) throw new FsError('EIO');
-    return directoryResolved(inodeParent(scope.view, at), component);
+    return { ino: inodeParent(scope.view, at), kind: DIRECTORY_KIND_DIRECTORY };
   }
-  const name = encodeName(component);
-  if (name.length > NAME_SIZE_MAX) throw new FsError('ENAMETOOLONG');
-  const found = lookup(readDirectory(scope, access, directory), name);
-  return {
-    directory,
-    name,
-    lastComponent: component,
-    ino: found?.ino ?? 0,
-    kind: found?.kind ?? 0,
-    hasSlash: false,
-  };
+  const bytes = encodeName(component);
+  if (bytes.length > NAME_SIZE_MAX) throw new FsError('ENAMETOOLONG');
+  const found = lookup(readDirectory(scope, access, directory), bytes);
+  if (found === undefined) return { ino: 0, kind: 0, bytes };
+  const { ino, kind } = found;
+  scope.names.keep(directory, component, ino, kind);
+  return { ino, kind, bytes };
 }
 
 /** LOAD: as `resolve`, of what must be there; 'x/' only if x is a directory. */

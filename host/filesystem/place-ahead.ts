@@ -159,7 +159,7 @@ function placeNow(core: Core, slice: Slice): Task<void> | undefined {
     const old = getPointerVbn(arena.view, slot);
     if (old !== 0) reservations.freeReplaced(old);
     setPointerWords(arena.view, slot, vbn, KIND_DATA, low, high);
-    node.dirty.delete(placeKey(0, block.index));
+    node.removeDirty(placeKey(0, block.index));
     cache.enterPlaced(block, vbn, KIND_DATA, low, high);
     reservations.take(vbn);
   });

@@ -23,7 +23,9 @@ export interface ReferenceTarget {
   readonly after: readonly FileRequest[];
 }
 
-export interface ReferenceOptions {
+export interface ReferenceOptions<T> {
+  /** What the message gives. */
+  readonly result: T;
   /** The file, where the call names it. */
   readonly file?: Ino;
   /** What `requests` and `after` of the target may need. */
@@ -36,22 +38,22 @@ export interface ReferenceOptions {
   /** A multiple of BLOCK_SIZE. */
   readonly position: number;
   /** The same through the log: where too few stripes are empty. */
-  readonly otherWay: Message<void>;
+  readonly otherWay: Message<T>;
 }
 
-export class ReferenceMessage implements Message<void> {
+export class ReferenceMessage<T> implements Message<T> {
   readonly demand: Demand;
-  readonly otherWay: Message<void>;
+  readonly otherWay: Message<T>;
   readonly #core: Core;
   /** Asked at each LOAD: a message that waits for a rollback finds another image after it. */
   readonly #scopeNow: () => Scope;
-  readonly #options: ReferenceOptions;
+  readonly #options: ReferenceOptions<T>;
   readonly #count: number;
   #scope: Scope | undefined;
   #target: ReferenceTarget | undefined;
   #pointers: readonly Pointer[];
 
-  constructor(core: Core, scopeNow: () => Scope, options: ReferenceOptions) {
+  constructor(core: Core, scopeNow: () => Scope, options: ReferenceOptions<T>) {
     const { data, tail, demand, otherWay } = options;
     this.otherWay = otherWay;
     this.#core = core;
@@ -85,12 +87,13 @@ export class ReferenceMessage implements Message<void> {
     return this.#target === undefined ? this.earlyKeys() : this.requests().flatMap(keysOf);
   }
 
-  modify(): void {
+  modify(): T {
     const core = this.#core;
     const vbns = core.allocator.takeStripes(this.#count);
     const liveness = core.allocator.claimStripes();
     this.#pointers = core.references.begin(this.#options.data, vbns, liveness);
     for (const request of this.requests()) modifyRequest(this.#scope as Scope, request);
+    return this.#options.result;
   }
 
   requests(): readonly FileRequest[] {

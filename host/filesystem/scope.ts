@@ -8,11 +8,14 @@ import type { DirectoryBlocks } from './directory.ts';
 import { type Access, type FileNode, PRESENT } from './file-node.ts';
 import type { Image } from './image.ts';
 import type { Inodes } from './inodes.ts';
+import type { NameCache } from './name-cache.ts';
 
 export interface Scope {
   readonly image: Image;
   /** Of the active image; a snapshot's is only read through. */
   readonly inodes: Inodes;
+  /** Names lately looked up in the image's directories. */
+  readonly names: NameCache;
   readonly view: DataView;
   readonly u8: Uint8Array;
   /** MODIFY: a block that has its place already is the image's from now on (references.ts). */
