@@ -3,8 +3,12 @@
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import type { Dbn } from '../base/units.ts';
 import type { Disk } from '../device/device.ts';
+import { CallLanes, DISK_CALLS_MAX } from './call-lanes.ts';
 import { FileDevice } from './file-device.ts';
 import type { SharedFile } from './shared-file.ts';
+
+/** All disks of the process share them, as they share the threads. */
+const lanes = new CallLanes(DISK_CALLS_MAX);
 
 export interface FileDiskOptions {
   /** The disk is one of its users until closed. */
@@ -27,6 +31,10 @@ export class FileDisk extends FileDevice implements Disk {
     this.blockCount = blockCount;
   }
 
+  override flush(): Promise<void> {
+    return lanes.run(() => super.flush());
+  }
+
   lengthBlocks(): number {
     return Math.ceil(this.lengthBytes() / BLOCK_SIZE);
   }
@@ -40,7 +48,7 @@ export class FileDisk extends FileDevice implements Disk {
   }
 
   write(dbn: Dbn, views: readonly Uint8Array[]): Promise<void> {
-    return this.writeAt(dbn * BLOCK_SIZE, views);
+    return lanes.run(() => this.writeAt(dbn * BLOCK_SIZE, views));
   }
 
   writeSync(dbn: Dbn, views: readonly Uint8Array[]): void {
