@@ -18,6 +18,7 @@ export type { CreateOptions, OpenOptions, VolumeEnv } from './volume/options.ts'
 export {
   type DiskInfo,
   memoryDevices,
+  type ReplayStatus,
   type SnapshotInfo,
   Volume,
   type VolumeStats,

@@ -125,6 +125,22 @@ export interface DiskInfo {
   readonly lengthBytes: number;
 }
 
+/** What bringing back the log did when the volume was opened. */
+export interface ReplayStatus {
+  readonly entryCount: number;
+  /** Entries that could not be loaded before others were done, and were delivered again. */
+  readonly waitCount: number;
+  readonly redeliveryCount: number;
+  /** Entries left out, since a disk that they need is missing. */
+  readonly skipCount: number;
+  readonly loadedBlockCount: number;
+  /** Milliseconds: making the swarm, waiting for disks, in memory, and the commit after it. */
+  readonly initiateMs: number;
+  readonly loadMs: number;
+  readonly modifyMs: number;
+  readonly commitMs: number;
+}
+
 export interface VolumeStatus {
   readonly uuid: string;
   readonly state: 'healthy' | 'degraded' | 'read-only' | 'failed';
@@ -147,6 +163,7 @@ export interface VolumeStatus {
   readonly logSizeBytes: number;
   /** Records that this mount brought back from the log. */
   readonly replayedRecordCount: number;
+  readonly replay: ReplayStatus;
   readonly disks: readonly DiskInfo[];
   /** Sentences for people: a missing disk, a skipped entry. */
   readonly warnings: readonly string[];

@@ -68,6 +68,22 @@ export interface DiskInfo {
   readonly lengthBytes: number;
 }
 
+/** What bringing back the log did when the volume was opened: see README "After a crash". */
+export interface ReplayStatus {
+  readonly entryCount: number;
+  /** Entries that could not be loaded before others were done, and were delivered again. */
+  readonly waitCount: number;
+  readonly redeliveryCount: number;
+  /** Entries left out, since a disk that they need is missing. */
+  readonly skipCount: number;
+  readonly loadedBlockCount: number;
+  /** Milliseconds: making the swarm, waiting for disks, in memory, and the commit after it. */
+  readonly initiateMs: number;
+  readonly loadMs: number;
+  readonly modifyMs: number;
+  readonly commitMs: number;
+}
+
 export interface VolumeStatus {
   readonly uuid: string;
   /** 'read-only': it came to be so; not said where it was opened so. */
@@ -91,6 +107,7 @@ export interface VolumeStatus {
   readonly logSizeBytes: number;
   /** Records that this mount brought back from the log. */
   readonly replayedRecordCount: number;
+  readonly replay: ReplayStatus;
   readonly disks: readonly DiskInfo[];
   readonly warnings: readonly string[];
 }
@@ -417,9 +434,17 @@ function statusOf(parts: VolumeParts, disks: readonly DiskInfo[]): VolumeStatus 
     snapshotCount: core.snapshots.visibleCount,
     logSizeBytes: (log?.halfBytes ?? 0) * 2,
     replayedRecordCount: engine.replay.appliedCount,
+    replay: replayStatusOf(engine),
     disks,
     warnings: engine.warnings,
   };
+}
+
+function replayStatusOf({ replay }: Engine): ReplayStatus {
+  const { entryCount, waitCount, redeliveryCount, skipCount, loadedBlockCount } = replay;
+  const { initiateMs, loadMs, modifyMs, commitMs } = replay;
+  const counts = { entryCount, waitCount, redeliveryCount, skipCount, loadedBlockCount };
+  return { ...counts, initiateMs, loadMs, modifyMs, commitMs };
 }
 
 function stateOf({ engine }: VolumeParts): VolumeStatus['state'] {

@@ -216,6 +216,17 @@ class FakeVolume implements CliVolume {
       snapshotCount: fs.readdirSync(join(this.#where, 'snapshots')).length,
       logSizeBytes: 67_108_864,
       replayedRecordCount: 0,
+      replay: {
+        entryCount: 0,
+        waitCount: 0,
+        redeliveryCount: 0,
+        skipCount: 0,
+        loadedBlockCount: 0,
+        initiateMs: 0,
+        loadMs: 0,
+        modifyMs: 0,
+        commitMs: 0,
+      },
       disks: state.disks,
       warnings: isDegraded ? ['a disk has failed'] : [],
     };

@@ -7,7 +7,12 @@ import * as assert from 'uvu/assert';
 
 import type { Ran } from './wafer.ts';
 
-// Schemas: "key:type", types as typeof has them, "?" for null too, [] for arrays, time and uuid.
+const REPLAY =
+  'entryCount waitCount redeliveryCount skipCount loadedBlockCount ' +
+  'initiateMs loadMs modifyMs commitMs';
+
+// Schemas: "key:type", types as typeof has them, "?" for null too, [] for arrays, time and uuid,
+// replay for what `status` says of the log.
 const TYPES: Readonly<Record<string, (value: unknown) => boolean>> = {
   string: (value) => typeof value === 'string',
   number: (value) => typeof value === 'number' && Number.isFinite(value),
@@ -15,6 +20,11 @@ const TYPES: Readonly<Record<string, (value: unknown) => boolean>> = {
   'string?': (value) => value === null || typeof value === 'string',
   'number?': (value) => value === null || typeof value === 'number',
   '[]': (value) => Array.isArray(value),
+  replay: (value) => {
+    const figures = value as Record<string, unknown>;
+    const areNumbers = Object.values(figures).every((figure) => typeof figure === 'number');
+    return areNumbers && Object.keys(figures).join(' ') === REPLAY;
+  },
   time: (value) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/.test(String(value)),
   uuid: (value) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(String(value)),
 };
@@ -60,7 +70,7 @@ export const CASES: Readonly<Record<string, Case>> = {
       'volume:string uuid:uuid state:string formatVersion:number raid:string createdAt:time ' +
       'epoch:number consistencyPoint:number sizeBytes:number usedBytes:number ' +
       'freeBytes:number snapshotBytes:number fileCount:number snapshotCount:number ' +
-      'logSizeBytes:number replayedRecordCount:number disks:[]',
+      'logSizeBytes:number replayedRecordCount:number replay:replay disks:[]',
   },
   put: {
     argv: (where, directory) => ['put', join(directory, 'host'), `${where}:/new/`],

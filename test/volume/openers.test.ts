@@ -155,6 +155,9 @@ test("a dead holder's lock is taken over, and what it acknowledged is there", as
   assert.ok(existsSync(`${where}.lock`), 'it left its lock');
   const volume = await Volume.open(where, CACHE);
   assert.ok(volume.stats().replayedRecordCount > 0);
+  const { replay, replayedRecordCount } = await volume.status();
+  assert.is(replay.entryCount, replayedRecordCount);
+  assert.is(replay.skipCount, 0);
   assert.is(await volume.fs.promises.readFile('/x', 'utf8'), 'x'.repeat(5000));
   await volume.close();
 });

@@ -44,11 +44,7 @@ function statusText(shell: Shell, where: string, status: VolumeStatus): string {
     ],
     ['snapshots', snapshotsText(status)],
     ['files', formatCount(status.fileCount)],
-    [
-      'log',
-      `${formatSize(status.logSizeBytes)}, ` +
-        `${formatCounted(status.replayedRecordCount, 'record')} replayed by this open`,
-    ],
+    ['log', `${formatSize(status.logSizeBytes)}, ${replayText(status)}`],
     ['created', isoInstant(status.createdAt)],
     ['image', `consistency point ${formatCount(status.consistencyPoint)}, epoch ${status.epoch}`],
     ['uuid', status.uuid],
@@ -57,6 +53,11 @@ function statusText(shell: Shell, where: string, status: VolumeStatus): string {
   return [bold(where), ...lines, ...status.disks.map((disk) => `  ${diskText(shell, disk)}`)].join(
     '\n',
   );
+}
+
+function replayText({ replayedRecordCount, replay }: VolumeStatus): string {
+  const replayed = `${formatCounted(replayedRecordCount, 'record')} replayed by this open`;
+  return replay.skipCount === 0 ? replayed : `${replayed}, ${replay.skipCount} left out`;
 }
 
 /** Without snapshots, what is held beside the files is the volume's own. */
