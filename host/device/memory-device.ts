@@ -185,6 +185,11 @@ export abstract class MemoryDevice<Self extends MemoryDevice<Self>> {
     return twin;
   }
 
+  /** A copy of what is durable. */
+  durableImage(): SparseBytes {
+    return this.#durableImage().clone();
+  }
+
   /** A new device of the same kind and geometry. */
   protected abstract successor(options: MemoryOptions): Self;
 

@@ -497,6 +497,13 @@ export class FileSystem {
     return this.#cp.isPlanned || this.#actions.length > 0 ? this.#cp.task : undefined;
   }
 
+  /** The CP whose root is not durable yet. */
+  get committing(): Task<void> | undefined {
+    if (this.#isRollingBack) return this.core.barrier;
+    const task = this.#cp?.task;
+    return task?.isSettled === false ? task : undefined;
+  }
+
   /** A CP with something to do beside; gives the CP. */
   runAction(action: SnapshotAction): Task<void> {
     const { planning } = this;

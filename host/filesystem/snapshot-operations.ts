@@ -118,24 +118,21 @@ export class SnapshotOperations {
     this.#fs.wakeBackground();
   }
 
-  *#change(
-    name: string,
-    decide: (entry: SnapshotEntry) => { holds: number; isDeleted: boolean },
-  ): Step<SnapshotEntry> {
+  *#change(name: string, decide: Decide): Step<SnapshotEntry> {
     const { core } = this.#fs;
-    core.refuseIfUnusable();
-    if (core.isReadOnly) throw new FsError('EROFS', { syscall: 'snapshot', path: name });
-    const entry = this.get(name);
-    const { holds, isDeleted } = decide(entry);
-    const request: SnapshotChangeRequest = {
-      kind: 'snapshotChange',
-      id: entry.id,
-      holds,
-      name,
-      isDeleted,
-    };
-    yield* this.#fs.driver.step(new ChangeSnapshot(core, request));
-    return entry;
+    for (;;) {
+      core.refuseIfUnusable();
+      if (core.isReadOnly) throw new FsError('EROFS', { syscall: 'snapshot', path: name });
+      const entry = this.get(name);
+      decide(entry);
+      if (isCommitted(core, entry)) {
+        const change = new ChangeSnapshot(core, () => this.get(name), decide);
+        const changed = yield* this.#fs.driver.step(change);
+        if (changed !== undefined) return changed;
+      }
+      const { committing } = this.#fs;
+      if (committing !== undefined) yield* wait(committing.asIo());
+    }
   }
 
   /** The image of a snapshot, to be read. @throws ENOENT if it is gone. */
@@ -164,6 +161,15 @@ function isClean(core: Core): boolean {
     !core.isPlanning
   );
 }
+
+/** Whether a durable root, or a record that follows it, has this snapshot. One that a CP has just
+ *  made is lost with the CP; a record of what became of it would then have nothing to change. */
+function isCommitted(core: Core, entry: SnapshotEntry): boolean {
+  return core.isCommitted || entry.cp !== core.state.cp;
+}
+
+/** What becomes of a snapshot, or throws why that cannot be. */
+type Decide = (entry: SnapshotEntry) => { readonly holds: number; readonly isDeleted: boolean };
 
 const DEMAND: Demand = { blocks: 16, logBytes: REQUEST_SIZE_MAX, isRemoval: true };
 const CHANGE_DEMAND: Demand = { ...DEMAND, blocks: 4, isRelease: true };
@@ -212,11 +218,35 @@ class RoomMessage extends SnapshotMessage<void, SnapshotRequest> {
   modify(): void {}
 }
 
-class ChangeSnapshot extends SnapshotMessage<void, SnapshotChangeRequest> {
+class ChangeSnapshot extends SnapshotMessage<SnapshotEntry | undefined, SnapshotChangeRequest> {
   override readonly demand = CHANGE_DEMAND;
+  readonly #find: () => SnapshotEntry;
+  readonly #decide: Decide;
+  #entry: SnapshotEntry | undefined;
 
-  modify(): void {
+  constructor(core: Core, find: () => SnapshotEntry, decide: Decide) {
+    super(core, undefined);
+    this.#find = find;
+    this.#decide = decide;
+  }
+
+  /** Decided in the turn of MODIFY: others may have changed it since it was asked for. */
+  override load(): void {
+    const entry = this.#find();
+    const { holds, isDeleted } = this.#decide(entry);
+    const { id, name } = entry;
+    this.#entry = entry;
+    this.request = { kind: 'snapshotChange', id, holds, name, isDeleted };
+  }
+
+  /** Nothing where a CP has made another snapshot of this name, and is not durable yet. */
+  modify(): SnapshotEntry | undefined {
+    if (!isCommitted(this.core, this.#entry as SnapshotEntry)) {
+      this.request = undefined;
+      return undefined;
+    }
     applySnapshotRequest(this.core, this.request as SnapshotChangeRequest);
+    return this.#entry;
   }
 }
 

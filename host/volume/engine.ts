@@ -58,6 +58,9 @@ export interface EngineOptions {
   readonly readOnly: boolean;
   readonly degraded: boolean;
   readonly isRelaxed: boolean;
+  /** Bytes in the largest flush of the log, whole blocks; default FLUSH_SIZE_MAX. With less a log
+   *  can be smaller, and no message may be larger. */
+  readonly logFlushBytesMax?: number;
 }
 
 export interface Engine {
@@ -116,7 +119,7 @@ export function* formatEngine(
     pool: env.pool,
     env,
   });
-  const memory = new LogMemory(arena, kernels);
+  const memory = new LogMemory(arena, kernels, options.logFlushBytesMax);
   const nvrams = nvramsOf(devices, volume.front);
   // Who does not wait for the log does not profit from an area that is written beforehand.
   const isBlank = options.isRelaxed && options.areBlank === true;
@@ -163,12 +166,12 @@ export function* openEngine(options: EngineOptions): Step<Engine> {
       degraded,
       *beforeClaim(volume) {
         nvrams = nvramsOf(devices, volume.front);
-        memory = new LogMemory(arena, kernels);
+        memory = new LogMemory(arena, kernels, options.logFlushBytesMax);
         yield* checkLog(volume, nvrams, memory);
       },
     });
     if (memory === undefined) nvrams = readableNvrams(devices, raid.front);
-    memory ??= new LogMemory(arena, kernels);
+    memory ??= new LogMemory(arena, kernels, options.logFlushBytesMax);
     const parts = { raid, nvrams, memory, warnings };
     return yield* mountOn(parts, { ...options, env: { ...env, logger } });
   } catch (error) {

@@ -13,15 +13,6 @@ import type { Engine } from '../../host/volume/engine.ts';
 import { closeEngine } from '../../host/volume/engine.ts';
 import { firstDifference } from '../oracle/tree.ts';
 import {
-  type Cut,
-  type CutWrite,
-  type Devices,
-  RecordingWorld,
-  type Variant,
-} from '../world/recorder.ts';
-import { shuffled } from '../world/shuffled.ts';
-import { type FlushName, FlushTap, TappedDisk, TappedNvram } from './devices.ts';
-import {
   type Contents,
   contentsOf,
   digestOf,
@@ -33,7 +24,16 @@ import {
   type Setup,
   TestClock,
   writeAfter,
-} from './engine.ts';
+} from '../world/engine.ts';
+import {
+  type Cut,
+  type CutWrite,
+  type Devices,
+  RecordingWorld,
+  type Variant,
+} from '../world/recorder.ts';
+import { shuffled } from '../world/shuffled.ts';
+import { type FlushName, FlushTap, TappedDisk, TappedNvram } from './devices.ts';
 import { allowedAt, type Batch, Story, type StoryOptions, say } from './story.ts';
 
 /** What was done, for the record. */

@@ -6,7 +6,6 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SeededPrng } from '../../host/base/prng.ts';
 import { runSync } from '../../host/base/task.ts';
-import { type Cut, RecordingWorld, type Variant } from '../world/recorder.ts';
 import {
   contentsOf,
   digestOf,
@@ -15,7 +14,8 @@ import {
   mount,
   type Setup,
   writeAfter,
-} from './engine.ts';
+} from '../world/engine.ts';
+import { type Cut, RecordingWorld, type Variant } from '../world/recorder.ts';
 
 const test = suite('recovery');
 const SEED = Number(process.env['SEED'] ?? 1);

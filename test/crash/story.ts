@@ -27,7 +27,13 @@ import {
   type Request,
   Session,
 } from '../oracle/workload.ts';
-import { type Contents, contentsOf, digestOf, operationsOf, type TestClock } from './engine.ts';
+import {
+  type Contents,
+  contentsOf,
+  digestOf,
+  operationsOf,
+  type TestClock,
+} from '../world/engine.ts';
 
 /** A call of the story. */
 export type Call =

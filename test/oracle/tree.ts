@@ -4,7 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import type { Step } from '../../host/base/task.ts';
-import { all, Task, wait } from '../../host/base/task.ts';
+import { Task, wait } from '../../host/base/task.ts';
 import type { Instant } from '../../host/base/units.ts';
 import type {
   Attributes,
@@ -73,7 +73,8 @@ export function* listTree(operations: Operations, options: TreeOptions = {}): St
     const isAlias = group !== path;
     const content = isAlias ? '' : yield* contentOf(operations, path, kind, attributes, options);
     const names = [...(yield* wait(operations.listXattrs(target).asIo()))].sort();
-    const values = yield* wait(all(names.map((name) => operations.getXattr(target, name).asIo())));
+    const values: Uint8Array[] = [];
+    for (const name of names) values.push(yield* wait(operations.getXattr(target, name).asIo()));
     const time = (instant: Instant) => (options.ignoreTimes === true ? '' : timeText(instant));
     entries.push({
       path,
@@ -117,6 +118,11 @@ function* contentOf(
   if (kind === 'directory') return '';
   if (kind === 'symlink') return yield* wait(operations.readlink(path).asIo());
   const size = attributes.sizeBytes;
+  if (size <= READ_SIZE) {
+    const bytes = yield* wait(operations.readFile({ path, followLast: false }).asIo());
+    if (bytes.length !== size) return `read ${bytes.length} of ${size}`;
+    return hashOf(bytes);
+  }
   const ranges =
     size <= WHOLE_SIZE_MAX
       ? [{ start: 0, end: size }]
@@ -139,6 +145,10 @@ function* contentOf(
   }
   yield* wait(operations.close(file).asIo());
   return hash.digest('hex').slice(0, 32);
+}
+
+function hashOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 32);
 }
 
 function hex(bytes: Uint8Array): string {

@@ -22,6 +22,7 @@
 //
 // The devices of a cut can be recorded in turn (crash during recovery): give `materialise` a world.
 
+import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { assert } from '../../host/base/assert.ts';
 import type { Prng } from '../../host/base/env.ts';
 import { pick } from '../../host/base/prng.ts';
@@ -58,6 +59,8 @@ export interface CutWrite {
   readonly deviceName: string;
   readonly device: number;
   readonly write: PendingWrite;
+  /** The device has said that it was done. */
+  readonly isCompleted: boolean;
 }
 
 /** A fate for each of a cut's writes; `label` says which, for messages. */
@@ -75,6 +78,9 @@ export interface MaterialiseOptions {
   /** Records what is done to the new devices. */
   readonly world?: RecordingWorld;
   readonly schedule?: Schedule;
+  /** The process died, and the power stayed: writes that were completed are there, but still not
+   *  durable; those in flight never happened. The variant does not matter then. */
+  readonly isProcessDeath?: boolean;
 }
 
 export class RecordingWorld {
@@ -94,6 +100,21 @@ export class RecordingWorld {
 
   nvram(options: MemoryNvramOptions): MemoryNvram {
     return this.#record(options, (recordedOptions) => new MemoryNvram(recordedOptions));
+  }
+
+  /** A device of another world with what it holds, as its next owner finds it: what was written to
+   *  it and not made durable is on record here. */
+  adopt<Device extends MemoryDisk | MemoryNvram>(device: Device, schedule?: Schedule): Device {
+    const shared = { name: device.name, image: device.durableImage(), schedule };
+    const made =
+      device instanceof MemoryDisk
+        ? this.disk({ ...shared, blockCount: device.blockCount })
+        : this.nvram({ ...shared, sizeBytes: device.sizeBytes, tearBytes: device.tearBytes });
+    for (const { offsetBytes, bytes } of device.pendingWrites()) {
+      if (made instanceof MemoryDisk) made.writeSync(offsetBytes / BLOCK_SIZE, [bytes]);
+      else made.writeSync(offsetBytes, [bytes]);
+    }
+    return made as Device;
   }
 
   /** Every position that differs from the one before it in what a crash can leave behind, from
@@ -180,13 +201,18 @@ export class Cut {
     this.position = position;
     this.#recorded = recorded;
     this.#cursor = cursor;
-    this.writes = recorded.flatMap(({ device: { name } }, device) =>
-      [...(cursor.completed[device] ?? []), ...(cursor.inFlight[device] ?? [])].map((write) => ({
+    this.writes = recorded.flatMap(({ device: { name } }, device) => {
+      const cutWrite = (isCompleted: boolean) => (write: PendingWrite) => ({
         deviceName: name,
         device,
         write,
-      })),
-    );
+        isCompleted,
+      });
+      return [
+        ...(cursor.completed[device] ?? []).map(cutWrite(true)),
+        ...[...(cursor.inFlight[device] ?? [])].map(cutWrite(false)),
+      ];
+    });
   }
 
   /** All kept; all dropped; for each write every fate with the others kept, and kept or torn alone
@@ -228,9 +254,10 @@ export class Cut {
   materialise(variant: Variant, options: MaterialiseOptions = {}): Devices {
     assert(variant.fates.length === this.writes.length, 'a fate for each write');
     assert(this.#cursor.position === this.position, 'no later cut was taken', this.position);
-    const { world = new RecordingWorld(), schedule } = options;
+    const { world = new RecordingWorld(), schedule, isProcessDeath = false } = options;
     const images = this.#cursor.durable.map((image) => image.clone());
     for (const [index, { device, write }] of this.writes.entries()) {
+      if (isProcessDeath) continue;
       const { tearBytes } = this.#deviceOf(index);
       applyFate(images[device] as SparseBytes, write, variant.fates[index] as Fate, { tearBytes });
     }
@@ -244,7 +271,21 @@ export class Cut {
         devices.nvrams.push(world.nvram({ ...shared, sizeBytes, tearBytes }));
       }
     }
+    if (isProcessDeath) this.#writeCompleted(devices);
     return devices;
+  }
+
+  #writeCompleted(devices: Devices): void {
+    const byName = new Map([...devices.disks, ...devices.nvrams].map((one) => [one.name, one]));
+    for (const { deviceName, write, isCompleted } of this.writes) {
+      const device = byName.get(deviceName);
+      if (!isCompleted) continue;
+      if (device instanceof MemoryDisk) {
+        device.writeSync(write.offsetBytes / BLOCK_SIZE, [write.bytes]);
+      } else {
+        device?.writeSync(write.offsetBytes, [write.bytes]);
+      }
+    }
   }
 
   #uniform(label: string, fate: Fate): Variant {
