@@ -64,7 +64,6 @@ export class Witness {
   readonly #options: WitnessOptions;
   /** The call whose first message is to come. */
   #beginning: Running | undefined;
-  readonly #byNumber = new Map<number, Running>();
   readonly #rollbacks: Running[] = [];
   /** The call whose steps run now, where it asks for something of a CP. */
   #acting: Running | undefined;
@@ -228,18 +227,17 @@ export class Witness {
   #watchMessages({ fs }: Engine): void {
     const { driver } = fs;
     const run = driver.run.bind(driver);
-    driver.run = (message, number = driver.takeNumber()) => {
-      const running = this.#byNumber.get(number) ?? this.#beginning ?? this.#acting;
+    driver.run = (message) => {
+      const running = this.#beginning ?? this.#acting;
       // What else is begun in this turn is the engine's own work.
       this.#beginning = undefined;
       this.#acting = undefined;
-      if (running === undefined) return run(message, number);
-      this.#byNumber.set(number, running);
-      return run(this.#witnessed(message, running), number);
+      return run(running === undefined ? message : this.#witnessed(message, running));
     };
   }
 
   #witnessed<T>(message: Message<T>, running: Running): Message<T> {
+    if (message.otherWay !== undefined) this.#witnessed(message.otherWay, running);
     const load = message.load.bind(message);
     const modify = message.modify.bind(message);
     message.load = (access) => {
