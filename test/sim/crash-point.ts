@@ -1,6 +1,6 @@
 // One crash point: a state in which a crash can leave the devices is built, mounted, compared with
-// the states that there were, and verified. Sometimes the recovery is cut in turn, up to three deep,
-// and must come to the same.
+// the states that there were, and verified. Sometimes the recovery is cut in turn, up to three
+// deep, and must come to the same.
 
 import type { SeededPrng } from '../../host/base/prng.ts';
 import { runSync } from '../../host/base/task.ts';
@@ -41,7 +41,8 @@ function pickVariant(cut: Cut, prng: SeededPrng): Variant {
   return prng.pick([...cut.variants(prng, { randomCount: 0 })]);
 }
 
-/** What a recovery came to; and what the next one may come to if this one does not reach its end. */
+/** What a recovery came to; and what the next one may come to if this one does not reach its
+ *  end. */
 export interface Found {
   readonly base: Version;
   readonly before: ReadonlyMap<string, Version>;
@@ -92,7 +93,7 @@ export class CrashCheck {
     this.#counts.mounts++;
     const { arenaBytes } = this.#setup;
     const engine = runSync(mount({ disks, nvrams }, { arena: 'cut', arenaBytes }));
-    this.#counts.replayed += engine.replayedRecordCount;
+    this.#counts.replayed += engine.replay.appliedCount;
     return engine;
   }
 

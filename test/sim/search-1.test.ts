@@ -1,6 +1,6 @@
-// Seeds of simulated worlds, half of them fixed and half of them fresh: volumes live, crash at every
-// kind of moment, and come back. Whatever goes wrong with somebody's files should go wrong here
-// first, where it can be done again.
+// Seeds of simulated worlds, half of them fixed and half of them fresh: volumes live, crash at
+// every kind of moment, and come back. Whatever goes wrong with somebody's files should go wrong
+// here first, where it can be done again.
 // @timeout 15m
 
 import { suite } from 'uvu';

@@ -20,7 +20,8 @@ export interface SimSetup extends Setup {
   readonly sync: number;
   /** Probability that a CP is asked for after a call. */
   readonly cps: number;
-  /** Microseconds that an operation of a disk, or of the NVRAM, takes at most; that a user thinks. */
+  /** Microseconds, at most, that an operation of a disk takes; of the NVRAM; that a user
+   *  thinks. */
   readonly diskUs: number;
   readonly nvramUs: number;
   readonly thinkUs: number;

@@ -1,10 +1,10 @@
 // Runs a workload, beside its model, and cuts it: what the next mount finds must be what was there
 // before or after the operation under way, and nothing may be wrong with it.
 
-import type { Contents } from '../crash/engine.ts';
-import { digestOf } from '../crash/engine.ts';
 import { firstDifference } from '../oracle/tree.ts';
 import { Crashes, Recording, type Tearing } from '../world/crashes.ts';
+import type { Contents } from '../world/engine.ts';
+import { digestOf } from '../world/engine.ts';
 import { Blocks, type Image, Reads } from '../world/images.ts';
 import { Verdicts } from '../world/verdicts.ts';
 import { type Operation, say } from './alphabet.ts';

@@ -5,6 +5,10 @@ import { runSync, type Step, Task, wait } from '../../host/base/task.ts';
 import { rollBack } from '../../host/filesystem/rollback.ts';
 import { SnapshotOperations } from '../../host/filesystem/snapshot-operations.ts';
 import { closeEngine, type Engine } from '../../host/volume/engine.ts';
+import { ModelFileSystem } from '../oracle/model-file-system.ts';
+import { listTree, type TreeEntry } from '../oracle/tree.ts';
+import { type Outcome, Session } from '../oracle/workload.ts';
+import { Recording } from '../world/crashes.ts';
 import {
   type Contents,
   contentsOf,
@@ -18,11 +22,7 @@ import {
   type Setup,
   TestClock,
   writeAfter,
-} from '../crash/engine.ts';
-import { ModelFileSystem } from '../oracle/model-file-system.ts';
-import { listTree, type TreeEntry } from '../oracle/tree.ts';
-import { type Outcome, Session } from '../oracle/workload.ts';
-import { Recording } from '../world/crashes.ts';
+} from '../world/engine.ts';
 import {
   applyTo,
   Blocks,
