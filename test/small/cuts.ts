@@ -44,21 +44,26 @@ export interface CutOptions {
 
 /** Workloads on one setup. What is known of images is kept for workloads that begin alike. */
 export class SmallWorld {
-  readonly #volume: SmallVolume;
+  readonly volume: SmallVolume;
   #blocks: Blocks;
   #verdicts!: Verdicts<Verdict>;
 
   constructor(setup: SetupName) {
-    this.#volume = new SmallVolume(setup);
-    this.#blocks = this.#volume.blocks;
+    this.volume = new SmallVolume(setup);
+    this.#blocks = this.volume.blocks;
     this.forget();
+  }
+
+  /** Blocks that were seen since the last `forget`. */
+  get blocks(): Blocks {
+    return this.#blocks;
   }
 
   /** Workloads that begin in another way follow. */
   forget(): void {
-    const { setup } = this.#volume;
-    this.#blocks = new Blocks(this.#volume.blocks);
-    this.#verdicts = new Verdicts(this.#volume.images.map((_, i) => i >= setup.diskCount));
+    const { setup } = this.volume;
+    this.#blocks = new Blocks(this.volume.blocks);
+    this.#verdicts = new Verdicts(this.volume.images.map((_, i) => i >= setup.diskCount));
   }
 
   /** @throws Violation */
@@ -66,11 +71,11 @@ export class SmallWorld {
     options.counts.workloads++;
     const recording = new Recording();
     const phases = this.#perform(operations, recording, options);
-    const crashes = new Crashes(this.#volume.images, recording.events, this.#blocks);
+    const crashes = new Crashes(this.volume.images, recording.events, this.#blocks);
     for (const { from, to, allowed, name } of phases) {
       for (const { images, label } of crashes.between(from, to, options.tearing)) {
         options.counts.cuts++;
-        const verdict = this.#judge(images, options.counts);
+        const verdict = this.judge(images, options.counts);
         if (verdict.problem === undefined && allowed.has(verdict.digest)) continue;
         throw new Violation(`${name}, cut ${label()}: ${this.#explain(images, verdict, allowed)}`);
       }
@@ -82,7 +87,7 @@ export class SmallWorld {
     recording: Recording,
     options: CutOptions,
   ): readonly Phase[] {
-    const { engine, model, clock } = this.#volume.begin(recording);
+    const { engine, model, clock } = this.volume.begin(recording);
     const phases: Phase[] = [];
     let before = model.contents();
     let digest = digestOf(before);
@@ -120,12 +125,13 @@ export class SmallWorld {
     return phases;
   }
 
-  #judge(images: readonly Image[], counts: Counts): Verdict {
+  /** What comes of an image, mounted where that is not known. */
+  judge(images: readonly Image[], counts: Counts): Verdict {
     const known = this.#verdicts.find(images);
     if (known !== undefined) return known;
     counts.mounts++;
     const reads = new Reads();
-    const verdict = this.#volume.judge(images, reads, false);
+    const verdict = this.volume.judge(images, reads, false);
     this.#verdicts.note(images, reads.places, verdict);
     return verdict;
   }
@@ -137,7 +143,7 @@ export class SmallWorld {
     allowed: ReadonlyMap<string, Contents>,
   ): string {
     if (verdict.problem !== undefined) return verdict.problem;
-    const { contents, engine } = this.#volume.recover(images);
+    const { contents, engine } = this.volume.recover(images);
     engine.retire();
     const wanted = [...allowed.values()].at(-1) as Contents;
     const names = (of: Contents) => [...of.snapshots.keys()].sort().join(' ');
