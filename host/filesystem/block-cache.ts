@@ -1,7 +1,8 @@
 // The buffer cache: every block in memory lies in one frame of the arena.
 //
 // A clean block is found by its vbn, and is the right one only if its checksum is the pointer's too
-// (ENGINE 6): a vbn that was freed and used again never yields its old contents. A dirty block has
+// (ENGINE 6): a vbn that was freed and used again never yields its old contents. And it was checked as
+// the kind of block that it is found as: contents of a file are never taken for inodes. A dirty block has
 // no place on disk yet; it is found through the tree that owns it (file-tree.ts), never here.
 //
 //   free --> loading --> clean --> (evicted: free)
@@ -15,9 +16,13 @@
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
+import { FsError } from '../base/errors.ts';
 import type { Address, Vbn } from '../base/units.ts';
 import type { Pointer } from '../format/pointer.ts';
 import type { Arena } from '../kernels/arena.ts';
+
+/** What is wrong with the contents of a block, as one of its pointer's kind. */
+export type BlockCheck = (pointer: Pointer, address: Address) => Error | undefined;
 
 export type BlockState = 'free' | 'loading' | 'clean' | 'dirty' | 'detached';
 
@@ -29,6 +34,7 @@ export class Block {
   vbn: Vbn = 0;
   checksumLow = 0;
   checksumHigh = 0;
+  /** KIND_* that it was checked as. */
   kind = 0;
   /** Users that need it to stay and not change. */
   pins = 0;
@@ -50,6 +56,7 @@ export class BlockCache {
   readonly #blocks: Block[] = [];
   readonly #free: Block[] = [];
   readonly #clean = new Map<Vbn, Block>();
+  readonly #check: BlockCheck;
   #hand = 0;
   #turn = 1;
   #dirtyCount = 0;
@@ -57,8 +64,14 @@ export class BlockCache {
   hitCount = 0;
   missCount = 0;
 
-  constructor(arena: Arena, first: Address, frameCount: number) {
+  constructor(
+    arena: Arena,
+    frames: { readonly first: Address; readonly count: number },
+    check: BlockCheck,
+  ) {
+    const { first, count: frameCount } = frames;
     this.arena = arena;
+    this.#check = check;
     this.frameCount = frameCount;
     for (let index = frameCount - 1; index >= 0; index--) {
       const block = new Block(first + index * BLOCK_SIZE);
@@ -81,8 +94,9 @@ export class BlockCache {
     return this.#pinnedCount;
   }
 
-  /** The clean block that this pointer means, if it is in memory. */
-  find(vbn: Vbn, checksumLow: number, checksumHigh: number): Block | undefined {
+  /** The clean block that this pointer means, if it is in memory; throws EIO where it is, and is no
+   *  block of that kind. */
+  find(vbn: Vbn, checksumLow: number, checksumHigh: number, kind: number): Block | undefined {
     const block = this.#clean.get(vbn);
     if (
       block === undefined ||
@@ -92,10 +106,26 @@ export class BlockCache {
       this.missCount++;
       return undefined;
     }
+    if (block.kind !== kind) this.#findAs(block, kind);
     this.hitCount++;
     block.isReferenced = true;
     block.turn = this.#turn;
     return block;
+  }
+
+  /** What is in memory of a pointer's block, as whatever it was checked. */
+  peek({ vbn, checksumLow, checksumHigh }: Pointer): Block | undefined {
+    const block = this.#clean.get(vbn);
+    const isIt = block?.checksumLow === checksumLow && block.checksumHigh === checksumHigh;
+    return isIt ? block : undefined;
+  }
+
+  /** A block was checked as one kind, and another pointer says that it is of this one. */
+  #findAs(block: Block, kind: number): void {
+    const { vbn, checksumLow, checksumHigh } = block;
+    const error = this.#check({ vbn, kind, checksumLow, checksumHigh }, block.address);
+    if (error !== undefined) throw new FsError('EIO', { cause: error });
+    block.kind = kind;
   }
 
   /** A message (or a CP's freeze) begins: what is found from now on stays until the next begins. */
@@ -132,6 +162,7 @@ export class BlockCache {
       there.checksumLow === pointer.checksumLow &&
       there.checksumHigh === pointer.checksumHigh
     ) {
+      there.kind = pointer.kind;
       this.abandonLoad(block);
       return;
     }

@@ -10,12 +10,23 @@ import {
 } from '../../assembly/layout/block.ts';
 import {
   IMAGE_ROOT_ACTIVE_MAP_OFFSET,
+  IMAGE_ROOT_BLOCKS_USED_OFFSET,
+  IMAGE_ROOT_CP_OFFSET,
   IMAGE_ROOT_INODE_FILE_OFFSET,
+  IMAGE_ROOT_INODE_LIMIT_OFFSET,
   IMAGE_ROOT_INODE_MAP_OFFSET,
+  IMAGE_ROOT_INODES_USED_OFFSET,
   IMAGE_ROOT_MAGIC,
   IMAGE_ROOT_MAGIC_OFFSET,
+  IMAGE_ROOT_RESERVED0_OFFSET,
+  IMAGE_ROOT_RESERVED1_OFFSET,
+  IMAGE_ROOT_RESERVED2_OFFSET,
+  IMAGE_ROOT_SIZE_OFFSET,
   IMAGE_ROOT_VERSION,
   IMAGE_ROOT_VERSION_OFFSET,
+  IMAGE_ROOT_ZOMBIE_BLOCKS_OFFSET,
+  IMAGE_ROOT_ZOMBIE_HEAD_OFFSET,
+  IMAGE_ROOT_ZOMBIE_TAIL_OFFSET,
 } from '../../assembly/layout/image-root.ts';
 import {
   INODE_DATA_OFFSET,
@@ -27,6 +38,7 @@ import { StorageError } from '../base/errors.ts';
 import type { Address, Vbn } from '../base/units.ts';
 import { inodeLevel, inodeProblem } from '../format/inode.ts';
 import { getPointerVbn, type Pointer, pointerProblem } from '../format/pointer.ts';
+import { getU64 } from '../format/words.ts';
 import type { Arena } from '../kernels/arena.ts';
 import { heightFor } from './file-node.ts';
 
@@ -108,12 +120,38 @@ function inodesProblem(
   return undefined;
 }
 
+const ROOT_RESERVED = [
+  [IMAGE_ROOT_RESERVED0_OFFSET, IMAGE_ROOT_CP_OFFSET],
+  [IMAGE_ROOT_RESERVED1_OFFSET, IMAGE_ROOT_INODE_FILE_OFFSET],
+  [IMAGE_ROOT_RESERVED2_OFFSET, BLOCK_SIZE],
+] as const;
+const ROOT_NUMBERS = [
+  IMAGE_ROOT_CP_OFFSET,
+  IMAGE_ROOT_INODE_LIMIT_OFFSET,
+  IMAGE_ROOT_INODES_USED_OFFSET,
+  IMAGE_ROOT_BLOCKS_USED_OFFSET,
+  IMAGE_ROOT_ZOMBIE_HEAD_OFFSET,
+  IMAGE_ROOT_ZOMBIE_TAIL_OFFSET,
+  IMAGE_ROOT_ZOMBIE_BLOCKS_OFFSET,
+];
+
 function rootProblem(view: DataView, address: Address, vbnLimit: Vbn): string | undefined {
   if (view.getUint32(address + IMAGE_ROOT_MAGIC_OFFSET, true) !== IMAGE_ROOT_MAGIC) {
     return 'no image root';
   }
   const version = view.getUint32(address + IMAGE_ROOT_VERSION_OFFSET, true);
   if (version !== IMAGE_ROOT_VERSION) return `image root of version ${version}`;
+  const size = view.getUint32(address + IMAGE_ROOT_SIZE_OFFSET, true);
+  if (size !== BLOCK_SIZE) return `image root of ${size} bytes`;
+  for (const [from, to] of ROOT_RESERVED) {
+    for (let at = address + from; at < address + to; at += 4) {
+      if (view.getUint32(at, true) !== 0)
+        return `byte ${at - address} of the image root is not zero`;
+    }
+  }
+  for (const offset of ROOT_NUMBERS) {
+    if (!Number.isFinite(getU64(view, address + offset))) return 'a number over 2^53 - 1';
+  }
   for (const offset of [
     IMAGE_ROOT_INODE_FILE_OFFSET,
     IMAGE_ROOT_INODE_MAP_OFFSET,

@@ -6,7 +6,7 @@ import { type Io, runSync, Task } from '../base/task.ts';
 import type { Vbn } from '../base/units.ts';
 import type { BlockRead, BlockVolume } from '../device/block-volume.ts';
 import type { Pointer } from '../format/pointer.ts';
-import type { Block, BlockCache } from './block-cache.ts';
+import type { Block, BlockCache, BlockCheck } from './block-cache.ts';
 import { Columns } from './columns.ts';
 
 /** What could not be read. */
@@ -14,8 +14,6 @@ export interface FetchFailure {
   readonly pointer: Pointer;
   readonly error: Error;
 }
-
-export type BlockCheck = (pointer: Pointer, address: number) => Error | undefined;
 
 /** Blocks read with one call: bounds the frames that wait for a device. */
 const BATCH_MAX = 1024;
@@ -138,9 +136,7 @@ export class Fetcher {
   }
 
   #readSync(pointers: readonly Pointer[]): FetchFailure[] {
-    const missing = pointers.filter(
-      (p) => this.#cache.find(p.vbn, p.checksumLow, p.checksumHigh) === undefined,
-    );
+    const missing = pointers.filter((pointer) => this.#cache.peek(pointer) === undefined);
     return runSync(this.#read(missing));
   }
 

@@ -30,11 +30,13 @@ import {
 } from '../../assembly/layout/inode.ts';
 import { assert, InvariantError } from '../base/assert.ts';
 import { zeroBytes } from '../base/bytes.ts';
+import { FsError, StorageError } from '../base/errors.ts';
 import type { Address, Ino, Vbn } from '../base/units.ts';
 import { addInodeBlocks, inodeFlags, inodeLevel, inodePointerAt } from '../format/inode.ts';
 import {
   clearPointer,
   getPointer,
+  getPointerKind,
   getPointerVbn,
   type Pointer,
   setPointer,
@@ -165,7 +167,7 @@ export class FileNode {
       return dirty;
     }
     const slot = this.slot(access, level, index);
-    return slot === 0 ? undefined : this.#follow(access, slot);
+    return slot === 0 ? undefined : this.#follow(access, slot, level);
   }
 
   /** Address of the pointer to a place, for reading; 0 where the tree does not reach it. */
@@ -180,7 +182,7 @@ export class FileNode {
     for (let depth = height - 1; depth > level; depth--) {
       const at = Math.floor(index / POINTERS_PER_BLOCK ** (depth - level));
       const dirty = this.#dirty?.get(placeKey(depth, at));
-      const block = dirty ?? this.#follow(access, slot);
+      const block = dirty ?? this.#follow(access, slot, depth);
       if (block === undefined) return 0;
       access.found(block);
       const child = Math.floor(index / POINTERS_PER_BLOCK ** (depth - 1 - level));
@@ -195,12 +197,16 @@ export class FileNode {
     return slot !== 0 && getPointerVbn(this.#view, slot) !== 0;
   }
 
-  #follow(access: Access, slot: Address): Block | undefined {
+  /** The block that the pointer in `slot` leads to. It must say what belongs there: its block is
+   *  checked as that, and as nothing else. */
+  #follow(access: Access, slot: Address, level: number): Block | undefined {
     const view = this.#view;
     const vbn = getPointerVbn(view, slot);
     if (vbn === 0) return undefined;
+    const kind = this.kindOf(level);
+    if (getPointerKind(view, slot) !== kind) throw wrongKind(view, slot, kind);
     const low = view.getUint32(slot + 8, true);
-    const block = this.#cache.find(vbn, low, view.getUint32(slot + 12, true));
+    const block = this.#cache.find(vbn, low, view.getUint32(slot + 12, true), kind);
     if (block === undefined) return access.miss(getPointer(view, slot));
     access.found(block);
     return block;
@@ -241,7 +247,7 @@ export class FileNode {
   #replace(slot: Address, level: number, index: number, keep: boolean): Block {
     this.#ledger.willFree(getPointerVbn(this.#view, slot));
     if (!keep) return this.#cache.createDirty(level, index);
-    const clean = this.#follow(PRESENT, slot) as Block;
+    const clean = this.#follow(PRESENT, slot, level) as Block;
     return this.#cache.changeClean(clean, level, index);
   }
 
@@ -366,4 +372,11 @@ export class FileNode {
     u8.copyWithin(to, from, from + POINTER_SIZE);
     clearPointer(this.#view, from);
   }
+}
+
+function wrongKind(view: DataView, slot: Address, expected: number): FsError {
+  const { vbn, kind } = getPointer(view, slot);
+  const message = `block ${vbn} is of kind ${kind} where ${expected} must be`;
+  const detail = { vbn, expected, actual: kind };
+  return new FsError('EIO', { cause: new StorageError('BAD_MAGIC', message, { detail }) });
 }

@@ -48,7 +48,7 @@ import type { Arena } from '../kernels/arena.ts';
 import type { KernelExports } from '../kernels/exports.ts';
 import { Allocator } from './allocator.ts';
 import { Areas } from './areas.ts';
-import { type Block, BlockCache } from './block-cache.ts';
+import { type Block, BlockCache, type BlockCheck } from './block-cache.ts';
 import { blockProblem, specialInodeProblem } from './block-check.ts';
 import { ConsistencyPoint } from './consistency-point.ts';
 import { Core, type CoreEnv, HASH_BATCH, type LogPort } from './core.ts';
@@ -109,17 +109,19 @@ export class FileSystem {
   isQuiet = true;
 
   private constructor(parts: FileSystemParts) {
-    const { arena, frames, scratch } = parts;
+    const { arena, frames, scratch, volume } = parts;
+    const check: BlockCheck = (pointer, address) =>
+      blockProblem(arena, pointer, address, volume.vbnLimit);
     const core = new Core({
       ...parts,
-      cache: new BlockCache(arena, frames.first, frames.count),
+      cache: new BlockCache(arena, frames, check),
       volumeFiles: scratch,
       hashList: scratch + VOLUME_FILES_SIZE,
       hashSums: scratch + VOLUME_FILES_SIZE + 4 * HASH_BATCH,
     });
     this.core = core;
     core.fetcher = new Fetcher(core.cache, core.volume, {
-      check: (pointer, address) => blockProblem(arena, pointer, address, core.volume.vbnLimit),
+      check,
       cpNow: () => core.state.cp,
     });
     this.driver = new MessageDriver(core, { reclaim: () => this.#reclaim() });
@@ -202,7 +204,8 @@ export class FileSystem {
     const { cache, fetcher } = this.core;
     for (;;) {
       cache.beginTurn();
-      const block = cache.find(pointer.vbn, pointer.checksumLow, pointer.checksumHigh);
+      const { vbn, checksumLow, checksumHigh, kind } = pointer;
+      const block = cache.find(vbn, checksumLow, checksumHigh, kind);
       if (block !== undefined) return block;
       const [failure] = yield* wait(fetcher.fetch([pointer]));
       if (failure !== undefined) throw failure.error;

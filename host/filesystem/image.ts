@@ -125,7 +125,7 @@ export class Image {
   #rootAddress(access: Access): Address {
     if (this.#root !== undefined) return this.#root.address;
     const { vbn, checksumLow, checksumHigh } = this.rootPointer;
-    const block = this.cache.find(vbn, checksumLow, checksumHigh);
+    const block = this.cache.find(vbn, checksumLow, checksumHigh, KIND_IMAGE_ROOT);
     if (block === undefined) return access.miss(this.rootPointer);
     access.found(block);
     return block.address;

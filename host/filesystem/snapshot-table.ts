@@ -6,7 +6,12 @@
 // the state after it (D is gone, its children are its parent's) and those above in the state before
 // (ENGINE 27): every question about neighbours is asked for one map block.
 
-import { BITS_PER_BLOCK, BLOCK_SIZE, KIND_MAP } from '../../assembly/layout/block.ts';
+import {
+  BITS_PER_BLOCK,
+  BLOCK_SIZE,
+  KIND_IMAGE_ROOT,
+  KIND_MAP,
+} from '../../assembly/layout/block.ts';
 import { IMAGE_ROOT_ACTIVE_MAP_OFFSET } from '../../assembly/layout/image-root.ts';
 import { SNAPSHOT_ENTRY_SIZE, SNAPSHOTS_PER_BLOCK } from '../../assembly/layout/snapshot.ts';
 import { assert } from '../base/assert.ts';
@@ -202,7 +207,7 @@ export class SnapshotTable {
       kind: KIND_MAP,
       home: {
         read: (access) => {
-          const root = this.#cache.find(vbn, checksumLow, checksumHigh);
+          const root = this.#cache.find(vbn, checksumLow, checksumHigh, KIND_IMAGE_ROOT);
           if (root === undefined) return access.miss(entry.imageRoot);
           access.found(root);
           return root.address + IMAGE_ROOT_ACTIVE_MAP_OFFSET;

@@ -26,10 +26,14 @@ export function getPointerVbn(view: DataView, at: number): Vbn {
   );
 }
 
+export function getPointerKind(view: DataView, at: number): number {
+  return (view.getUint16(at + POINTER_FLAGS_OFFSET, true) >> 4) & 15;
+}
+
 export function getPointer(view: DataView, at: number): Pointer {
   return {
     vbn: getPointerVbn(view, at),
-    kind: (view.getUint16(at + POINTER_FLAGS_OFFSET, true) >> 4) & 15,
+    kind: getPointerKind(view, at),
     checksumLow: view.getUint32(at + POINTER_CHECKSUM_OFFSET, true),
     checksumHigh: view.getUint32(at + POINTER_CHECKSUM_OFFSET + 4, true),
   };

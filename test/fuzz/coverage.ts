@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { type Profiler, Session } from 'node:inspector/promises';
 import { SourceMap } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { wantedOf } from './target.ts';
 
 interface Branch {
   readonly start: number;
@@ -45,9 +46,7 @@ export async function printCoverage(
   await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
   const { TARGETS } = await import('./targets/all.js');
   const { fuzz, lineOf } = await import('./fuzzer.js');
-  const wanted = TARGETS.filter(
-    ({ name }) => names.length === 0 || names.some((part) => name.includes(part)),
-  );
+  const wanted = wantedOf(TARGETS, names);
   for (const target of wanted) {
     const inputs = Math.ceil(options.inputs / (target.weight ?? 1));
     console.log(lineOf(await fuzz(target, { ...options, inputs })));

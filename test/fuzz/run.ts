@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { printCoverage } from './coverage.ts';
 import { fuzz, lineOf, type Result, textOf } from './fuzzer.ts';
+import { wantedOf } from './target.ts';
 
 const INPUTS = 1_000_000;
 const COVERAGE_INPUTS = 20_000;
@@ -80,10 +81,7 @@ async function main(): Promise<void> {
   const options = { inputs: positive(values.inputs, INPUTS), seed, seconds };
   if (values.child !== undefined) return await runOne(values.child, options);
   const { TARGETS } = await import('./targets/all.js');
-  const wanted = TARGETS.filter(
-    ({ name }) => positionals.length === 0 || positionals.some((part) => name.includes(part)),
-  );
-  if (wanted.length === 0) throw new Error('no target has such a name');
+  const wanted = wantedOf(TARGETS, positionals);
   console.log(`seed ${seed}`);
   const results: Result[] = [];
   for (const { name } of wanted) {

@@ -11,7 +11,7 @@ import * as assert from 'uvu/assert';
 import { fuzz, lineOf, textOf } from './fuzzer.ts';
 import { TARGETS } from './targets/all.ts';
 
-const { INPUTS = '1500', SEED } = process.env;
+const { INPUTS = '1200', SEED } = process.env;
 const SEEDS = SEED === undefined ? [1, randomInt(2 ** 31)] : [Number(SEED)];
 
 for (const target of TARGETS) {

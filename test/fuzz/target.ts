@@ -31,6 +31,16 @@ export interface Target {
   readonly weight?: number;
 }
 
+/** The targets that are named; all where none is. */
+export function wantedOf(targets: readonly Target[], names: readonly string[]): readonly Target[] {
+  if (names.length === 0) return targets;
+  return names.map((name) => {
+    const target = targets.find((other) => other.name === name);
+    if (target !== undefined) return target;
+    throw new Error(`no target ${name} among ${targets.map((other) => other.name).join(', ')}`);
+  });
+}
+
 /** For decoders that answer instead of throwing. */
 export function refused(what: string): StorageError {
   return new StorageError('BAD_MAGIC', what);

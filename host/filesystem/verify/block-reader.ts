@@ -77,10 +77,9 @@ export class BlockReader {
   }
 
   #isCached<T extends Wanted>(item: T, readers: Readers<T>): boolean {
-    const { vbn, checksumLow, checksumHigh } = item.pointer;
-    if (!this.#seen.has(vbn)) return false;
-    const block = this.#core.cache.find(vbn, checksumLow, checksumHigh);
-    if (block === undefined) return false;
+    if (!this.#seen.has(item.pointer.vbn)) return false;
+    const block = this.#core.cache.peek(item.pointer);
+    if (block?.kind !== item.pointer.kind) return false;
     readers.visit(item, block.address);
     return true;
   }

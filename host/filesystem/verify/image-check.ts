@@ -158,7 +158,7 @@ export class ImageCheck {
   /** Reads the root and keeps it pinned in the cache. */
   *#openRoot(): Step<boolean> {
     const { core, reader, onReached } = this.#context;
-    const { vbn, checksumLow, checksumHigh } = this.#pointer;
+    const { vbn } = this.#pointer;
     let error: Error | undefined;
     if (vbn === 0 || vbn >= core.volume.vbnLimit || !core.maps.areas.has(vbn)) {
       this.#owner.note('bad-pointer', `the image root lies at block ${vbn}, which is none`, {
@@ -173,8 +173,8 @@ export class ImageCheck {
         error = failure;
       },
     });
-    const root = core.cache.find(vbn, checksumLow, checksumHigh);
-    if (root === undefined || error !== undefined) {
+    const root = core.cache.peek(this.#pointer);
+    if (root?.kind !== KIND_IMAGE_ROOT || error !== undefined) {
       const why = error?.message ?? 'it holds what cannot be';
       this.#owner.note('bad-block', `the image root: ${why}`, { vbn });
       return false;

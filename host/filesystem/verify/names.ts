@@ -118,9 +118,8 @@ export class NameCheck {
       fail: ({ pointer }, error) => attempt.fail(pointer, error),
     });
     for (const { pointer } of items) {
-      const { vbn, checksumLow, checksumHigh } = pointer;
-      if (core.cache.find(vbn, checksumLow, checksumHigh) !== undefined) continue;
-      const message = `block ${vbn} cannot be relied on`;
+      if (core.cache.peek(pointer)?.kind === pointer.kind) continue;
+      const message = `block ${pointer.vbn} cannot be relied on`;
       attempt.fail(pointer, new StorageError('BAD_MAGIC', message));
     }
     this.#context.pause();

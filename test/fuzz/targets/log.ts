@@ -49,19 +49,22 @@ const header: Target = {
   },
 };
 
-/** Checksums of the flush in the staging buffer, as far as its records can be followed. */
-function mendFlush(flush: number, end: number): void {
+/** Makes the checksums of a flush right, as far as its records can be followed. */
+export function mendFlush(input: Uint8Array): void {
+  const flush = stage(input);
+  const end = flush + input.length;
   const { view } = arena;
   let crc = log.crc32c(flush, FLUSH_CRC_OFFSET, 0);
   view.setUint32(flush + FLUSH_CRC_OFFSET, crc, true);
   for (let record = flush + FLUSH_HEADER_SIZE; record + RECORD_HEADER_SIZE <= end; ) {
     const bodyBytes = view.getUint32(record + 4, true);
-    if (bodyBytes === 0 || record + recordBytesOf(bodyBytes) > end) return;
+    if (bodyBytes === 0 || record + recordBytesOf(bodyBytes) > end) break;
     log.xxhash64(record + RECORD_HEADER_SIZE, bodyBytes, record + RECORD_CHECKSUM_OFFSET);
     crc = log.crc32c(record, RECORD_CRC_OFFSET, crc);
     view.setUint32(record + RECORD_CRC_OFFSET, crc, true);
     record += recordBytesOf(bodyBytes);
   }
+  input.set(arena.bytes(flush, input.length));
 }
 
 /** Puts an input where the codecs work, with zeros behind it. */
@@ -111,11 +114,7 @@ const flush: Target = {
   places: [...placesOf(FLUSH), ...placesOf(RECORD, FLUSH_HEADER_SIZE)],
   end: 400,
   lengthMax: FLUSH_SAMPLE_MAX,
-  mend(input) {
-    const flush = stage(input);
-    mendFlush(flush, flush + input.length);
-    input.set(arena.bytes(flush, input.length));
-  },
+  mend: mendFlush,
   decode(input) {
     const flush = stage(input);
     const decoded = decodeFlushHeader(log, flush, FLUSH_SIZE_MAX);
