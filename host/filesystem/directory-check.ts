@@ -42,6 +42,7 @@ import {
   entryAt,
   hashInDirectory,
   isKind,
+  isName,
   leafSlot,
   levelOf,
   nameLength,
@@ -415,10 +416,7 @@ export class DirectoryCheck {
       this.#note('hash', fbn, `entry ${index} has not the hash of its name`);
     }
     const name = u8.slice(first, first + length);
-    const isDots = length <= 2 && name.every((byte) => byte === 0x2e);
-    if (isDots || name.includes(0x2f) || name.includes(0)) {
-      this.#note('name', fbn, `entry ${index} has a name that cannot be`);
-    }
+    if (!isName(name)) this.#note('name', fbn, `entry ${index} has a name that cannot be`);
     const kind = u8[part + DIRECTORY_NAME_KIND_OFFSET] as number;
     if (!isKind(kind)) this.#note('kind', fbn, `entry ${index} is of kind ${kind}`);
     const low = view.getUint32(slot + DIRECTORY_LEAF_INO_LOW_OFFSET, true);

@@ -276,6 +276,22 @@ export function nameLength(blocks: DirectoryBlocks, part: Address): number {
   return blocks.u8[part + DIRECTORY_NAME_LENGTH_OFFSET] as number;
 }
 
+/** Whether a file can have this name: '.' and '..' are places, '/' and NUL end it. */
+export function isName(name: Uint8Array): boolean {
+  return isNameAt(name, 0, name.length);
+}
+
+/** The same for the name whose `length` bytes lie at `first`. */
+export function isNameAt(u8: Uint8Array, first: number, length: number): boolean {
+  let dots = 0;
+  for (let at = first; at < first + length; at++) {
+    const byte = u8[at] as number;
+    if (byte === 0 || byte === 0x2f) return false;
+    if (byte === 0x2e) dots++;
+  }
+  return dots < length || length > 2;
+}
+
 /** Compares the name of an entry with `name`, by bytes: < 0, 0, > 0. */
 export function compareName(u8: Uint8Array, part: Address, name: Uint8Array): number {
   const length = u8[part + DIRECTORY_NAME_LENGTH_OFFSET] as number;

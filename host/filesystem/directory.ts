@@ -67,6 +67,7 @@ import {
   formatNode,
   hashInDirectory,
   isKind,
+  isNameAt,
   LEAF_CAPACITY,
   leafFind,
   leafLowerBound,
@@ -299,9 +300,12 @@ export function readEntriesAs<E>(
       low = slotLow;
       const part = entryAt(blocks, fbn, leaf, slot);
       const length = nameLength(blocks, part);
+      const first = part + DIRECTORY_NAME_OFFSET;
+      // Whoever joins names to paths relies on it.
+      if (!isNameAt(blocks.u8, first, length)) damaged(fbn, 'an entry with a name that cannot be');
       const ino = entryIno(blocks, fbn, slot);
       const kind = entryKind(blocks, fbn, part);
-      entries.push(make(blocks.u8, part + DIRECTORY_NAME_OFFSET, length, ino, kind));
+      entries.push(make(blocks.u8, first, length, ino, kind));
     }
     if (path.isLast) return { entries, next: undefined };
     // A cursor that does not move on would be an endless loop, here or in the caller.

@@ -46,7 +46,8 @@ export function isEncoding(name: unknown): name is Encoding {
 }
 
 function codecOf(name: string): Codec | undefined {
-  return Object.hasOwn(CODECS, name) ? CODECS[name] : CODECS[name.toLowerCase()];
+  const known = Object.hasOwn(CODECS, name) ? name : name.toLowerCase();
+  return Object.hasOwn(CODECS, known) ? CODECS[known] : undefined;
 }
 
 /** Text of `bytes`. */

@@ -14,10 +14,27 @@ interface Branch {
   readonly isReached: boolean;
 }
 
-/** Branches of a file, in functions that the decoders do not have (encoders) too. */
-function branchesOf(functions: readonly Profiler.FunctionCoverage[]): Branch[] {
+/** The source, and the functions that count: "file.js:one,two", or all. */
+function parse(source: string): { readonly file: string; readonly names: readonly string[] } {
+  const [file = '', names] = source.split(':');
+  return { file, names: names?.split(',') ?? [] };
+}
+
+/** Branches of the functions with these names, and those in them; of all where none is named. */
+function branchesOf(
+  functions: readonly Profiler.FunctionCoverage[],
+  names: readonly string[],
+): Branch[] {
   const branches = new Map<string, Branch>();
-  for (const { ranges } of functions) {
+  const wanted = functions.filter(({ functionName }) => names.includes(functionName));
+  if (wanted.length < names.length) throw new Error(`not all of ${names.join()} are there`);
+  const isWanted = ({ ranges: [whole] }: Profiler.FunctionCoverage) =>
+    names.length === 0 ||
+    wanted.some(({ ranges: [around] }) => {
+      if (around === undefined || whole === undefined) return false;
+      return around.startOffset <= whole.startOffset && around.endOffset >= whole.endOffset;
+    });
+  for (const { ranges } of functions.filter(isWanted)) {
     for (const { startOffset: start, endOffset: end, count } of ranges) {
       const key = `${start}-${end}`;
       const isReached = count > 0 || branches.get(key)?.isReached === true;
@@ -58,13 +75,14 @@ export async function printCoverage(
   let total = 0;
   console.log(`\nbranches reached, seed ${options.seed}:`);
   for (const source of [...sources].sort()) {
-    const script = result.find(({ url }) => url.endsWith(`/dist/host/${source}`));
-    if (script === undefined) throw new Error(`${source} was not loaded`);
-    const branches = branchesOf(script.functions);
+    const { file, names } = parse(source);
+    const script = result.find(({ url }) => url.endsWith(`/dist/host/${file}`));
+    if (script === undefined) throw new Error(`${file} was not loaded`);
+    const branches = branchesOf(script.functions, names);
     const hit = branches.filter(({ isReached }) => isReached).length;
     reached += hit;
     total += branches.length;
-    console.log(`  ${source}: ${hit} of ${branches.length}, ${percent(hit, branches.length)}`);
+    console.log(`  ${file}: ${hit} of ${branches.length}, ${percent(hit, branches.length)}`);
     for (const place of placesOf(script.url, branches)) console.log(`      not: ${place}`);
   }
   console.log(`all: ${reached} of ${total}, ${percent(reached, total)}`);

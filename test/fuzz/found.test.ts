@@ -24,20 +24,12 @@ import {
   operationsOf,
 } from '../damage/base.ts';
 import { changeSlot, read, rewrite } from './forge.ts';
-import { volume } from './targets/samples.ts';
+import { blockAt, volume } from './targets/samples.ts';
 
 const { base, layout } = volume();
 /** As the volume was made. */
 const INO_OF_BLOCK = 21;
 const shift = layout.imageRoot.block - layout.imageRootVbn;
-
-/** The block whose pointer stands at a place. */
-function blockAt(parent: number, offset: number): number {
-  for (const [vbn, link] of layout.links) {
-    if (link.parent === parent && link.offset === offset) return vbn;
-  }
-  throw new Error(`no block at ${offset} of ${parent}`);
-}
 
 /** The third block of the inode file, and the contents of /dir/block, whose inode is in another. */
 function inodesAndData(): { readonly inodes: number; readonly data: number } {

@@ -7,7 +7,8 @@ import type { Place } from './mutate.ts';
 
 export interface Target {
   readonly name: string;
-  /** Compiled sources below host/ whose branches it must reach (`npm run fuzz -- --coverage`). */
+  /** Compiled sources below host/ whose branches it must reach (`npm run fuzz -- --coverage`): all
+   *  of a file, or of some functions: "node/lock.js:readLock". */
   readonly sources: readonly string[];
   /** Inputs that are good. */
   samples(): readonly Uint8Array[];

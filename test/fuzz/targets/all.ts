@@ -2,6 +2,7 @@
 
 import type { Target } from '../target.ts';
 import { BLOCK_TARGETS } from './blocks.ts';
+import { COMMAND_LINE_TARGETS } from './command-line.ts';
 import { FRONT } from './front.ts';
 import { INSPECT_TARGETS } from './inspect.ts';
 import { LOG_TARGETS } from './log.ts';
@@ -14,5 +15,6 @@ export const TARGETS: readonly Target[] = [
   ...BLOCK_TARGETS,
   ...INSPECT_TARGETS,
   ...TEXT_TARGETS,
+  ...COMMAND_LINE_TARGETS,
   ...VOLUME_TARGETS,
 ];

@@ -7,6 +7,7 @@ import {
   KIND_INDIRECT,
   KIND_INODES,
 } from '../../../assembly/layout/block.ts';
+import { DIRECTORY_SLOTS_OFFSET } from '../../../assembly/layout/directory.ts';
 import { INODE_SIZE } from '../../../assembly/layout/inode.ts';
 import { SNAPSHOT_ENTRY_SIZE } from '../../../assembly/layout/snapshot.ts';
 import { isStorageError } from '../../../host/base/errors.ts';
@@ -14,10 +15,12 @@ import { blockProblem } from '../../../host/filesystem/block-check.ts';
 import {
   DIRECTORY_START,
   entryCount,
+  insert,
   lookup,
   planInsert,
   planRemove,
   readEntries,
+  remove,
 } from '../../../host/filesystem/directory.ts';
 import { checkDirectory } from '../../../host/filesystem/directory-check.ts';
 import { decodeInode } from '../../../host/format/inode.ts';
@@ -25,6 +28,8 @@ import { decodeSnapshot, encodeSnapshot } from '../../../host/format/snapshot.ts
 import { decodeXattrs, encodeXattrs } from '../../../host/format/xattr.ts';
 import {
   DIRECTORY,
+  DIRECTORY_CHILD,
+  DIRECTORY_LEAF,
   IMAGE_ROOT,
   INODE,
   POINTER,
@@ -54,7 +59,7 @@ function checked(input: Uint8Array, kind: number): void {
 
 const imageRoot: Target = {
   name: 'image-root',
-  sources: ['filesystem/block-check.js'],
+  sources: ['filesystem/block-check.js:blockProblem,describe,rootProblem,inodesProblem'],
   samples: () => blocksOf('image root'),
   places: placesOf(IMAGE_ROOT),
   end: 896,
@@ -66,7 +71,7 @@ const imageRoot: Target = {
 
 const inodes: Target = {
   name: 'inode-block',
-  sources: ['filesystem/block-check.js', 'format/inode.js'],
+  sources: ['format/inode.js:decodeInode,inodeProblem'],
   samples: () => blocksOf('inode block'),
   places: tablePlaces(INODE, 16),
   decode(input) {
@@ -84,7 +89,10 @@ const inodes: Target = {
 
 const indirect: Target = {
   name: 'indirect-block',
-  sources: ['filesystem/block-check.js', 'format/pointer.js'],
+  sources: [
+    'filesystem/block-check.js:pointersProblem',
+    'format/pointer.js:pointerProblem,getPointer,getPointerVbn,getPointerKind',
+  ],
   samples: () => blocksOf('indirect block'),
   places: tablePlaces(POINTER, 12),
   end: 256,
@@ -96,7 +104,7 @@ const indirect: Target = {
 
 const xattrs: Target = {
   name: 'xattr-block',
-  sources: ['format/xattr.js'],
+  sources: ['format/xattr.js:decodeXattrs,encodeXattrs,compareBytes,isZero'],
   samples: () => blocksOf('xattr block'),
   places: placesOf(XATTR),
   end: 64,
@@ -129,22 +137,30 @@ const snapshot: Target = {
   },
 };
 
-/** A directory of two levels, with nodes in the free list, as one piece of bytes. */
-function directoryBlocks(): FakeBlocks {
-  const blocks = new FakeBlocks(20).initialize();
-  for (let index = 0; index < 300; index++) blocks.insert(utf8(`entry ${index}`), 16 + index, 8);
-  for (let index = 0; index < 300; index += 2) blocks.remove(utf8(`entry ${index}`));
-  return blocks;
+const FRAMES = 24;
+const names = ['entry 7', 'entry 8', 'a longer name '.repeat(9), 'absent'].map(utf8);
+
+/** Directories of several shapes: two levels, with nodes in the free list, one leaf, one that fell
+ *  empty. */
+function makeShapes(): FakeBlocks[] {
+  const make = (insert: number, keep: (index: number) => boolean, padding: string) => {
+    const blocks = new FakeBlocks(FRAMES).initialize();
+    const name = (index: number) => utf8(`entry ${index}${padding}`);
+    for (let index = 0; index < insert; index++) blocks.insert(name(index), 16 + index, 8);
+    for (let index = 0; index < insert; index++) if (!keep(index)) blocks.remove(name(index));
+    return blocks;
+  };
+  return [
+    make(300, (index) => index % 2 === 0, ''),
+    make(150, (index) => index % 9 === 0, ', and what makes it long'.repeat(8)),
+    make(9, () => true, ''),
+    make(40, () => false, 'x'.repeat(200)),
+  ];
 }
 
-function smallDirectory(): FakeBlocks {
-  const blocks = new FakeBlocks(20).initialize();
-  for (let index = 0; index < 9; index++) blocks.insert(utf8(`e${index}`), 16 + index, 4);
-  return blocks;
-}
+let shapes: FakeBlocks[] | undefined;
 
-let large: FakeBlocks | undefined;
-
+/** The last byte says of what shape the rest is. */
 const directory: Target = {
   name: 'directory',
   sources: [
@@ -152,32 +168,50 @@ const directory: Target = {
     'filesystem/directory-node.js',
     'filesystem/directory.js',
   ],
-  samples: () => [directoryBlocks().u8, smallDirectory().u8],
-  places: Array.from({ length: 20 }, (_, block) => placesOf(DIRECTORY, block * BLOCK_SIZE)).flat(),
+  samples: () => makeShapes().map(({ u8 }, shape) => Uint8Array.from([...u8, shape])),
+  places: Array.from({ length: FRAMES }, (_, block) => [
+    ...placesOf(DIRECTORY, block * BLOCK_SIZE),
+    ...placesOf(DIRECTORY_LEAF, block * BLOCK_SIZE + DIRECTORY_SLOTS_OFFSET),
+    ...placesOf(DIRECTORY_CHILD, block * BLOCK_SIZE + DIRECTORY_SLOTS_OFFSET),
+  ]).flat(),
   decode(input) {
-    large ??= directoryBlocks();
-    const blocks = large;
-    blocks.u8.set(input);
+    shapes ??= makeShapes();
+    const blocks = shapes[(input.at(-1) ?? 0) % shapes.length] as FakeBlocks;
+    blocks.u8.set(input.subarray(0, -1));
     const problems = checkDirectory(blocks);
-    const name = utf8('entry 7');
-    for (const read of [
-      () => entryCount(blocks),
-      () => lookup(blocks, name),
-      () => planInsert(blocks, name),
-      () => planRemove(blocks, name),
-      () => list(blocks),
-    ]) {
+    const attempt = (act: () => void) => {
       try {
-        read();
+        act();
       } catch (error) {
         if (!isStorageError(error)) throw error;
         ensure(problems.length > 0, `the check finds: ${error.message}`);
       }
+    };
+    attempt(() => entryCount(blocks));
+    attempt(() => list(blocks));
+    const restore = blocks.save();
+    for (const name of names) {
+      attempt(() => lookup(blocks, name));
+      // What LOAD found possible, MODIFY does: whatever else is wrong with the directory.
+      let isReady = false;
+      attempt(() => {
+        isReady = blocks.load(() => planInsert(blocks, name)) === 'ready';
+      });
+      if (isReady) blocks.modify(() => insert(blocks, name, 99, 8));
+      isReady = false;
+      attempt(() => {
+        isReady = blocks.load(() => planRemove(blocks, name)) === 'ready';
+      });
+      if (isReady) blocks.modify(() => remove(blocks, name));
     }
+    const left = problems.length > 0 ? [] : checkDirectory(blocks);
+    restore();
+    ensure(left.length === 0, `a sound directory stays so: ${left[0]?.message}`);
     const [first] = problems;
     if (first !== undefined) throw refused(`${first.kind} ${first.message}`);
     return undefined;
   },
+  weight: 4,
 };
 
 const PAGES_MAX = 64;

@@ -77,7 +77,7 @@ function wideRoot(): Uint8Array {
 
 const root: Target = {
   name: 'volume-root',
-  sources: ['format/volume-root.js', 'format/envelope.js', 'raid/geometry.js'],
+  sources: ['format/volume-root.js', 'format/envelope.js', 'raid/geometry.js:Geometry,find'],
   samples: () => [rootBytes(), wideRoot()],
   places: placesOf(VOLUME_ROOT).filter(({ offset }) => offset < 128 || offset >= 2176),
   lengthMax: 3 * 4096,

@@ -193,7 +193,10 @@ const BODIES = [...REQUESTS.map((request) => [request]), REQUESTS].map(bodyOf);
 
 const requests: Target = {
   name: 'requests',
-  sources: ['filesystem/requests.js', 'format/record.js'],
+  sources: [
+    'filesystem/requests.js:decodeRequests,decodeRequest,decodeOther,decodeSnapshotRequest,decodePointers',
+    'format/record.js',
+  ],
   samples: () => BODIES,
   tokens: BODIES,
   lengthMax: 2048,

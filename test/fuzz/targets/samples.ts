@@ -45,3 +45,11 @@ export function blocksOf(region: Region): Uint8Array[] {
   const places = volume().layout.places.get(region) ?? [];
   return places.slice(0, BLOCKS_MAX).map(({ block }) => diskBytes(block));
 }
+
+/** The block whose pointer stands at a place of the block `parent`. */
+export function blockAt(parent: number, offset: number): number {
+  for (const [vbn, link] of volume().layout.links) {
+    if (link.parent === parent && link.offset === offset) return vbn;
+  }
+  throw new Error(`no block at ${offset} of ${parent}`);
+}

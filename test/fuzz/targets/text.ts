@@ -39,7 +39,7 @@ const address: Target = {
 
 const size: Target = {
   name: 'size',
-  sources: ['cli/text.js', 'volume/options.js'],
+  sources: ['cli/text.js:parseSize,badSize,parseCount', 'volume/options.js:parseSize'],
   samples: () => ['10GiB', '1.5 TB', '4096', '0', '0.25KiB', '9007199254740991'].map(utf8),
   tokens: ['.', ' ', 'B', 'kB', 'PiB', '9', '0'.repeat(40), 'e9', '-', '+', 'constructor'].map(
     utf8,
@@ -113,7 +113,7 @@ const HOLDER = {
 
 const lock: Target = {
   name: 'lock-file',
-  sources: ['node/lock.js'],
+  sources: ['node/lock.js:readLock,parseHolder'],
   samples: () =>
     [HOLDER, { ...HOLDER, startTime: null, bootId: null }].map((holder) =>
       utf8(`${JSON.stringify(holder)}\n`),
