@@ -45,6 +45,7 @@ import { inOrder, SlotFinder } from './placing.ts';
 import { PlaneUnion } from './plane-union.ts';
 import { heldByDeletion, loadPlaneTree } from './snapshot-deletion.ts';
 import type { SnapshotAction, Unshield } from './snapshots.ts';
+import { agree } from './volume-maps.ts';
 
 /** Blocks prepared beyond what is known to be needed. */
 const SPARE_BLOCKS = 32;
@@ -132,7 +133,8 @@ export class ConsistencyPoint {
     for (let round = 0; round < PLAN_ROUNDS_MAX; round++) {
       const needed = core.cache.dirtyCount + known + SPARE_BLOCKS;
       const isEnough = allocator.prepare(access, maps, needed);
-      assert(isEnough, 'a CP never fails for space', allocator.preparedCount, needed);
+      // ENGINE 14: it was reserved, if the counts are right.
+      agree(isEnough, 'fewer blocks are free than the counts say', needed);
       const touched = new Set(reservations.touchedMaps);
       for (const index of allocator.preparedMapBlocks()) touched.add(index);
       const { vbn } = core.image.rootPointer;

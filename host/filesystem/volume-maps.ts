@@ -16,7 +16,7 @@ import {
   BLOCK_SHIFT,
   BLOCK_SIZE,
 } from '../../assembly/layout/block.ts';
-import { assert } from '../base/assert.ts';
+import { StorageError } from '../base/errors.ts';
 import type { Address, Vbn } from '../base/units.ts';
 import type { Areas } from './areas.ts';
 import { BitPages } from './bit-pages.ts';
@@ -27,6 +27,14 @@ export const AREAS_PER_BLOCK_SHIFT = BLOCK_SHIFT - 1;
 
 /** Chunks (one area's blocks on one column) in a map block. */
 const CHUNKS_PER_BLOCK = 1 << (BITS_PER_BLOCK_SHIFT - AREA_STRIPES_SHIFT);
+
+/** Maps, counts and trees agree, or the volume stops (ENGINE 11). Each was read with the right
+ *  checksum, so where they do not there is a bug, or a volume made to deceive. */
+export function agree(condition: boolean, what: string, number: number): void {
+  if (condition) return;
+  const message = `maps and trees contradict each other: ${what} (${number})`;
+  throw new StorageError('BAD_MAGIC', message, { detail: { number } });
+}
 
 export interface MapFiles {
   active: FileNode;
@@ -80,7 +88,7 @@ export class VolumeMaps {
     eachWord(vbns, (vbn, mask, count) => {
       const at = this.#wordOf(this.files.active, vbn);
       const word = this.#u32[at] as number;
-      assert((word & mask) === 0, 'an allocated block was not active', vbn);
+      agree((word & mask) === 0, 'an allocated block was active', vbn);
       this.#u32[at] = word | mask;
       this.activeCount += count;
       this.#addUsed(vbn, count);
@@ -89,7 +97,7 @@ export class VolumeMaps {
 
   /** A newly allocated block of a volume file. */
   setSummary(vbn: Vbn): void {
-    assert(this.#set(this.files.summary, vbn), 'an allocated block was not held', vbn);
+    agree(this.#set(this.files.summary, vbn), 'an allocated block was held', vbn);
     this.summaryCount++;
     this.#addUsed(vbn, 1);
   }
@@ -100,7 +108,7 @@ export class VolumeMaps {
     eachWord(vbns, (vbn, mask, count) => {
       const at = this.#wordOf(this.files.active, vbn);
       const word = this.#u32[at] as number;
-      assert((word & mask) === mask, 'a freed block was active', vbn);
+      agree((word & mask) === mask, 'a freed block was not active', vbn);
       this.#u32[at] = word & ~mask;
       this.activeCount -= count;
       const shield = shieldOf(vbn >>> BITS_PER_BLOCK_SHIFT);
@@ -114,14 +122,14 @@ export class VolumeMaps {
   #setSummaryWord(vbn: Vbn, mask: number): void {
     const at = this.#wordOf(this.files.summary, vbn);
     const word = this.#u32[at] as number;
-    assert((word & mask) === 0, 'an active block was not in the summary map', vbn);
+    agree((word & mask) === 0, 'an active block was in the summary map', vbn);
     this.#u32[at] = word | mask;
     this.summaryCount += popcount(mask);
   }
 
   /** A volume file gives a block up. */
   freeSummary(vbn: Vbn): void {
-    assert(this.#clear(this.files.summary, vbn), 'a freed block was in the summary map', vbn);
+    agree(this.#clear(this.files.summary, vbn), 'a freed block was not in the summary map', vbn);
     this.summaryCount--;
     this.#rest(vbn);
   }
@@ -171,7 +179,7 @@ export class VolumeMaps {
 
   #addUsed(vbn: Vbn, change: number): void {
     const id = this.areas.idOf(vbn);
-    assert(id >= 0, 'the vbn is one of the volume', vbn);
+    agree(id >= 0, 'the block is none of the volume', vbn);
     this.areas.used[id] = (this.areas.used[id] as number) + change;
     // Rewritten as a whole when it is placed, so the old contents are not needed.
     this.files.areaTable.change(0, id >>> AREAS_PER_BLOCK_SHIFT, false);

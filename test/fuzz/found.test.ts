@@ -3,7 +3,7 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { POINTER_FLAGS_OFFSET } from '../../assembly/layout/block.ts';
+import { BLOCK_SIZE, POINTER_FLAGS_OFFSET } from '../../assembly/layout/block.ts';
 import { IMAGE_ROOT_INODE_FILE_OFFSET } from '../../assembly/layout/image-root.ts';
 import {
   INODE_LEVEL_OFFSET,
@@ -12,6 +12,7 @@ import {
   INODES_PER_BLOCK,
 } from '../../assembly/layout/inode.ts';
 import { isFsError, isStorageError } from '../../host/base/errors.ts';
+import { synchronously } from '../../host/base/task.ts';
 import { inodePointerAt } from '../../host/format/inode.ts';
 import {
   BIG_DIRECTORY_ENTRIES,
@@ -90,6 +91,25 @@ test('nor by one that says that they are inodes, though they are in memory as co
     });
   }
   assert.is(look(devices), 'EIO,taken');
+});
+
+test('maps that contradict the trees stop the volume, with a code', () => {
+  const devices = copyOf(base.devices);
+  const [disk] = devices.disks;
+  for (const { block } of layout.places.get('summary map') ?? []) {
+    if (disk !== undefined) rewrite(disk, layout, block - shift, new Uint8Array(BLOCK_SIZE));
+  }
+  let stopped: unknown;
+  try {
+    const engine = mount(devices);
+    letGo(engine);
+    const fs = operationsOf(engine);
+    done(() => fs.unlink('/dir/sub/level-3'));
+    synchronously(() => engine.fs.requestCp(true)?.driveSync());
+  } catch (error) {
+    stopped = error;
+  }
+  assert.ok(isStorageError(stopped, 'BAD_MAGIC'), String(stopped));
 });
 
 test.run();
