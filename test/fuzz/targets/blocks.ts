@@ -37,7 +37,7 @@ import {
   XATTR,
 } from '../../../host/volume/inspect/structures.ts';
 import { FakeBlocks } from '../../filesystem/directory-fake.ts';
-import type { Place } from '../mutate.ts';
+import { joined, type Place } from '../mutate.ts';
 import { ensure, ensureSame, placesOf, refused, type Target, utf8 } from '../target.ts';
 import { arena, at, blocksOf } from './samples.ts';
 
@@ -138,6 +138,8 @@ const snapshot: Target = {
 };
 
 const FRAMES = 24;
+/** Blocks of a directory whose fields get changes. */
+const PLACED_BLOCKS = 4;
 const names = ['entry 7', 'entry 8', 'a longer name '.repeat(9), 'absent'].map(utf8);
 
 /** Directories of several shapes: two levels, with nodes in the free list, one leaf, one that fell
@@ -160,7 +162,12 @@ function makeShapes(): FakeBlocks[] {
 
 let shapes: FakeBlocks[] | undefined;
 
-/** The last byte says of what shape the rest is. */
+/** The blocks of a directory in the order of the file, then a byte that says which shape it is. */
+function bytesOf(blocks: FakeBlocks, shape: number): Uint8Array {
+  const parts = blocks.at.map((address) => blocks.u8.subarray(address, address + BLOCK_SIZE));
+  return joined([...parts, Uint8Array.of(shape)]);
+}
+
 const directory: Target = {
   name: 'directory',
   sources: [
@@ -168,8 +175,8 @@ const directory: Target = {
     'filesystem/directory-node.js',
     'filesystem/directory.js',
   ],
-  samples: () => makeShapes().map(({ u8 }, shape) => Uint8Array.from([...u8, shape])),
-  places: Array.from({ length: FRAMES }, (_, block) => [
+  samples: () => makeShapes().map(bytesOf),
+  places: Array.from({ length: PLACED_BLOCKS }, (_, block) => [
     ...placesOf(DIRECTORY, block * BLOCK_SIZE),
     ...placesOf(DIRECTORY_LEAF, block * BLOCK_SIZE + DIRECTORY_SLOTS_OFFSET),
     ...placesOf(DIRECTORY_CHILD, block * BLOCK_SIZE + DIRECTORY_SLOTS_OFFSET),
@@ -177,7 +184,9 @@ const directory: Target = {
   decode(input) {
     shapes ??= makeShapes();
     const blocks = shapes[(input.at(-1) ?? 0) % shapes.length] as FakeBlocks;
-    blocks.u8.set(input.subarray(0, -1));
+    blocks.at.forEach((address, fbn) => {
+      blocks.u8.set(input.subarray(fbn * BLOCK_SIZE, (fbn + 1) * BLOCK_SIZE), address);
+    });
     const problems = checkDirectory(blocks);
     const attempt = (act: () => void) => {
       try {

@@ -121,7 +121,7 @@ function mendArea(input: Uint8Array): void {
 
 const scan: Target = {
   name: 'log-scan',
-  sources: ['nvlog/scan.js', 'nvlog/area.js'],
+  sources: ['nvlog/scan.js'],
   samples: () => [filledLog()],
   places: Array.from({ length: COPIES * 2 * 8 }, (_, block) => {
     const copy = block >> 4;
