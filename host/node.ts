@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { StorageError } from './base/errors.ts';
 import { Task } from './base/task.ts';
+import { type KernelInstance, recycleKernels } from './kernels/instantiate.ts';
 import { nodeEnv } from './node/env.ts';
 import { acquireLock } from './node/lock.ts';
 import { createThreadPool } from './node/piscina-pool.ts';
@@ -49,10 +50,22 @@ function isPath(where: Where): where is string | URL {
 /** A volume in files: see the portable Volume for what it can do. */
 export class Volume extends PortableVolume {
   override readonly disks: FileDisks;
+  /** Undefined for devices that the caller gave: what they still do is not known here. */
+  #instance: KernelInstance | undefined;
 
   private constructor(parts: VolumeParts, paths: VolumePaths | undefined) {
     super(parts);
     this.disks = new FileDisks(parts, paths);
+    // A reader's mounts come and go, each with its own.
+    if (paths !== undefined && parts.reader === undefined) this.#instance = parts.instance;
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    // All files are closed, after their last transfer, and the threads have ended.
+    const instance = this.#instance;
+    this.#instance = undefined;
+    if (instance !== undefined) recycleKernels(instance);
   }
 
   /** Makes a volume at a path and opens it: one file with one disk, a directory with more.

@@ -1,7 +1,8 @@
 // One file-system image: the active one, or a snapshot's. Gives inodes and buffer trees by number.
 //
 // The image root block holds the inodes of the three files that make an image: inode file, inode
-// map, active map. Nodes are kept while they are open or dirty; others are made anew at each use.
+// map, active map. Nodes are kept while they are open or dirty; others are made anew at each use: a
+// million small files whose data is in their inodes leave nothing behind but dirty inode blocks.
 
 import {
   BITS_PER_BLOCK_SHIFT,
@@ -76,6 +77,8 @@ export class Image {
   readonly inodeMap: FileNode;
   readonly activeMap: FileNode;
   readonly nodes = new Map<Ino, FileNode>();
+  /** Kept since the last `dropIdle`. */
+  readonly #fresh: FileNode[] = [];
   readonly #ledger: SpaceLedger;
   /** Inodes found in this turn, by the last bits of their numbers, their addresses, and whether
    *  these are in dirty blocks: a message asks for the same one or two again and again. What is
@@ -243,12 +246,22 @@ export class Image {
     return new FileNode(this.cache, this.#ledger, { ino, kind, home: new FileHome(this, ino) });
   }
 
-  /** MODIFY: the node that will get dirty blocks; it is kept from here on. */
+  /** MODIFY: the node that may get dirty blocks; it is kept from here on, while it has some. */
   keptNode(ino: Ino, kind?: number): FileNode {
     const known = this.nodes.get(ino);
     if (known !== undefined) return known;
     const node = kind === undefined ? this.node(PRESENT, ino) : this.makeNode(ino, kind);
     this.nodes.set(ino, node);
+    if (!this.isReadOnly) this.#fresh.push(node);
     return node;
+  }
+
+  /** After a MODIFY: nodes that it kept, and that turned out to need nothing kept. */
+  dropIdle(): void {
+    for (const node of this.#fresh) {
+      if (node.openCount > 0 || node.dirty.size > 0) continue;
+      if (this.nodes.get(node.ino) === node) this.nodes.delete(node.ino);
+    }
+    this.#fresh.length = 0;
   }
 }

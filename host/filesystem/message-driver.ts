@@ -82,6 +82,8 @@ interface Self {
   load: Load | undefined;
   /** What it was promised to read into. */
   frames: number;
+  /** Resolved when it is the next to be admitted. */
+  turn: Deferred | undefined;
 }
 
 interface Deferred {
@@ -136,8 +138,8 @@ export class MessageDriver {
     return yield* wait(this.run(message).asIo());
   }
 
-  // At once: what most messages come to. Undefined where there is a wait before MODIFY, with nothing
-  // changed.
+  // At once: what most messages come to. Undefined where there is a wait before MODIFY, with
+  // nothing changed.
 
   #runAtOnce<T>(message: Message<T>, number: number): Task<T> | undefined {
     const core = this.#core;
@@ -277,7 +279,9 @@ export class MessageDriver {
 
   #modify<T>(message: Message<T>): T {
     try {
-      return message.modify();
+      const result = message.modify();
+      this.#core.image.dropIdle();
+      return result;
     } catch (error) {
       // Half a change may be in memory: nothing of it may reach a CP.
       this.#core.fail(error);
@@ -465,6 +469,7 @@ export class MessageDriver {
       yield* this.#admitInTurn(demand, self);
     } finally {
       this.#queue.splice(this.#queue.indexOf(self), 1);
+      this.#queue[0]?.turn?.resolve();
       this.wake();
     }
   }
@@ -483,11 +488,16 @@ export class MessageDriver {
   *#admitInTurn(demand: Demand, self: Self): Step<void> {
     const core = this.#core;
     const patience = new Patience();
+    // A sync call has waited for all that it can: it does not queue.
+    let isFirst = demand.isRelease === true;
     for (;;) {
       core.refuseIfUnusable();
       if (core.isReadOnly) throw new FsError('EROFS');
-      const isNext = demand.isRelease === true || this.#queue[0] === self;
-      if (isNext && this.#reserve(demand)) return;
+      if (!isFirst && this.#queue[0] !== self) {
+        isFirst = (yield* wait(this.#turnOf(self))) === 'sync';
+        continue;
+      }
+      if (this.#reserve(demand)) return;
       const available = core.blocksAvailable(reserveOf(demand));
       const isShort = available < demand.blocks;
       if (isShort) {
@@ -508,25 +518,35 @@ export class MessageDriver {
         yield* wait(this.#flushed(self, core.records.waitForFlush(demand.logBytes)));
         continue;
       }
-      const outcome = yield* wait(this.#roomMayCome(self, isShort, isNext));
-      // A sync call has waited for all that it can: it does not queue.
+      const outcome = yield* wait(this.#roomMayCome(self, isShort));
+      isFirst ||= outcome === 'sync';
       if (outcome === 'sync' && this.#reserve(demand)) return;
       if (outcome !== 'waited') patience.lose();
     }
   }
 
+  /** Those behind the next one wait for their turn: what comes free is not looked at by all. */
+  #turnOf(self: Self): Io<'waited' | 'sync'> {
+    return {
+      start: () => {
+        self.turn = deferred();
+        return self.turn.promise.then(() => 'waited' as const);
+      },
+      startSync: () => 'sync',
+    };
+  }
+
   /** A CP makes room of every kind; so does a message that ends. Where space is short a CP is run
    *  even with nothing dirty: what was freed lately rests until then. 'idle': nothing is under way
-   *  that could give any. Whoever is not next waits for the one that is, which was woken in the
-   *  same moment and may only not have run yet. */
-  #roomMayCome(self: Self, isShort: boolean, isNext: boolean): Io<'waited' | 'idle' | 'sync'> {
+   *  that could give any. */
+  #roomMayCome(self: Self, isShort: boolean): Io<'waited' | 'idle' | 'sync'> {
     const core = this.#core;
     return {
       start: () => {
-        // Who is before it, or was promised room, needs nobody to come to its end; and most of what
-        // is promised comes back. No CP for that, only for what is dirty.
+        // Who was promised room needs nobody to come to its end; and most of what is promised comes
+        // back. No CP for that, only for what is dirty.
         const isOthers = core.reservations.blocks > 0 && (isShort || !this.#isCpDue());
-        if (!isNext || isOthers) return this.#untilReleased().then(() => 'waited' as const);
+        if (isOthers) return this.#untilReleased().then(() => 'waited' as const);
         const task = core.requestCp(isShort);
         if (task?.isSettled === true) return 'waited';
         if (task === undefined && !this.#isAnybodyBusy()) return 'idle';
@@ -679,6 +699,7 @@ function newSelf(number: number, isShared: boolean): Self {
     room: undefined,
     load: undefined,
     frames: 0,
+    turn: undefined,
   };
 }
 

@@ -75,6 +75,7 @@ export class ReplayTarget {
         applySnapshotRequest(core, request);
       } else modifyRequest(core.scope, request);
     }
+    core.image.dropIdle();
     const { queued } = this.#deferral;
     return queued.length === 0 ? queued : queued.splice(0);
   }

@@ -12,7 +12,7 @@ import type { Call } from './call.ts';
 import { at, composed } from './call.ts';
 import { copyFileSteps } from './content-calls.ts';
 import type { FsContext } from './descriptor.ts';
-import { joined, listEntries } from './name-calls.ts';
+import { joined, listNames } from './name-calls.ts';
 
 export interface CopyOptions {
   /** Copy what links lead to. */
@@ -100,7 +100,7 @@ function* copySteps(context: FsContext, first: Pair, options: Checked): Step<voi
         throw copyError('EISDIR', text, pair.source);
       }
       yield* copyDirectory(operations, pair, source, dest);
-      for (const { name } of (yield* listEntries(context, pair.source)).reverse()) {
+      for (const name of (yield* listNames(context, pair.source)).reverse()) {
         stack.push({ source: joined(pair.source, name), dest: joined(pair.dest, name) });
       }
     } else if (kind === S_IFLNK) {

@@ -1,9 +1,11 @@
 // The arena: one WebAssembly memory that holds every block frame. Its size is fixed when it is
 // made, so that views on it never go stale. Areas with a fixed use are reserved from its start
-// while the volume is put together; the rest, block by block, is the buffer cache's frames.
+// while the volume is put together; the rest, block by block, is the buffer cache's frames, whose
+// bytes are undefined until they are filled.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
+import { zeroBytes } from '../base/bytes.ts';
 import type { Address } from '../base/units.ts';
 
 export class Arena {
@@ -33,6 +35,8 @@ export class Arena {
     const end = address + sizeBytes;
     assert(end <= this.sizeBytes, 'arena has room', end, this.sizeBytes);
     this.#next = address + sizeBytes;
+    // The memory may have been another arena's.
+    zeroBytes(this.u8, address, end);
     return address;
   }
 

@@ -54,7 +54,7 @@ const ARENA_PAGES_MAX = 65535;
 /** By the number that a module exports as VARIANT. */
 const VARIANTS: readonly WasmVariant[] = ['scalar', 'simd', 'shared'];
 
-/** Makes an arena of zeros and the kernels on it, in this turn.
+/** Makes an arena and the kernels on it, in this turn.
  *  @throws StorageError VERSION_TOO_NEW where a given or embedded build does not belong to this
  *  code, UNSUPPORTED_FEATURE where `shared` is asked for and not to be had. */
 export function createKernels(options: KernelOptions): KernelInstance {
@@ -135,7 +135,25 @@ function onMemory(memory: WebAssembly.Memory, module: WebAssembly.Module): Kerne
 }
 
 function createMemory(pages: number, shared: boolean): WebAssembly.Memory {
-  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+  const at = idle.findIndex((reference) => {
+    const buffer = reference.deref()?.buffer;
+    const isShared = !(buffer instanceof ArrayBuffer);
+    return buffer?.byteLength === pages * WASM_PAGE_SIZE && isShared === shared;
+  });
+  const [found] = at < 0 ? [] : idle.splice(at, 1);
+  return found?.deref() ?? new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+}
+
+/** Memories that nobody uses any more, until the collector comes by: shared memory does not press
+ *  it, so volumes opened one after the other would each take memory of their own. */
+const idle: WeakRef<WebAssembly.Memory>[] = [];
+const IDLE_MAX = 8;
+
+/** The instance is never used again, by nobody: no thread, and no transfer under way, knows its
+ *  memory. Arenas to come may be made of it. */
+export function recycleKernels({ arena }: KernelInstance): void {
+  if (idle.length === IDLE_MAX) idle.shift();
+  idle.push(new WeakRef(arena.memory));
 }
 
 type Kernel = (a?: number, b?: number, c?: number, d?: number, e?: number) => number;

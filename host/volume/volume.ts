@@ -258,7 +258,10 @@ export class Volume {
     await fs.requestCp()?.promise();
   }
 
+  /** @throws StorageError VOLUME_CLOSED. */
   async status(): Promise<VolumeStatus> {
+    const { isClosed } = this.#parts.engine.fs.core;
+    if (isClosed) throw new StorageError('VOLUME_CLOSED', 'the volume is closed');
     return statusOf(this.#parts, await this.disks.list());
   }
 

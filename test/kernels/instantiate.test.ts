@@ -9,6 +9,7 @@ import {
   compileKernels,
   createKernels,
   createKernelsAsync,
+  recycleKernels,
 } from '../../host/kernels/instantiate.ts';
 import { EMBEDDED_WASM } from '../../host/kernels/wasm/embedded.ts';
 
@@ -106,6 +107,23 @@ test('a module that is not ours is refused', () => {
     () => createKernels({ arenaBytes: ARENA_BYTES, module: empty }),
     (error: unknown) => isStorageError(error, 'VERSION_TOO_NEW'),
   );
+});
+
+test('an arena made of a memory that was used is a fresh one', () => {
+  const used = createKernels({ arenaBytes: 5 * ARENA_BYTES });
+  used.arena.u8.fill(0xff);
+  recycleKernels(used);
+  const other = createKernels({ arenaBytes: 6 * ARENA_BYTES });
+  assert.is.not(other.arena.memory, used.arena.memory, 'of another size');
+  const next = createKernels({ arenaBytes: 5 * ARENA_BYTES });
+  assert.is(next.arena.memory, used.arena.memory);
+  const address = next.arena.reserve(10_000);
+  assert.ok(
+    next.arena.bytes(address, 10_000).every((byte) => byte === 0),
+    'zeros',
+  );
+  const third = createKernels({ arenaBytes: 5 * ARENA_BYTES });
+  assert.is.not(third.arena.memory, used.arena.memory, 'it has one owner');
 });
 
 /** An i32 as WebAssembly writes it. */
