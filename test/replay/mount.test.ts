@@ -22,7 +22,7 @@ import {
   operationsOf,
   problemOf,
   type Setup,
-} from '../crash/engine.ts';
+} from '../world/engine.ts';
 import { RecordingWorld } from '../world/recorder.ts';
 
 const SETUP: Setup = { name: 'none', raid: 'none', diskCount: 3, blockCount: 3000, logCopies: 1 };
