@@ -197,7 +197,14 @@ function otherGoals(): Goal[] {
     const text = `${group}, 90 % full, against a fresh one`;
     return { suite: 'aged', ours: 'aged', peer: 'fresh', text, group, rule: 'ratio', limit: 0.5 };
   });
-  return [...mounts, ...aged];
+  const slow = 'replay of a middle log, 8 disks of 5 ms a request';
+  const inMemory = 'replay of a long log, 8 disks in memory';
+  const swarm = { suite: 'replay', ours: 'waferfs swarm' } as const;
+  const replays: Goal[] = [
+    { ...swarm, text: slow, group: slow, peer: 'in order', rule: 'ratio', limit: 5 },
+    { ...swarm, text: inMemory, group: inMemory, rule: 'least', limit: 50_000 },
+  ];
+  return [...mounts, ...aged, ...replays];
 }
 
 export const GOALS: readonly Goal[] = [

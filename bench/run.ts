@@ -18,6 +18,7 @@ const SUITES = [
   'tree',
   'snapshot',
   'mount',
+  'replay',
   'aged',
 ] as const;
 

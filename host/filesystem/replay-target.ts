@@ -44,7 +44,7 @@ export class ReplayTarget {
   /** LOAD of a record. Throws where it cannot be applied to the state as it is. */
   load(access: Access, requests: readonly Request[]): void {
     const { core } = this;
-    const fresh = new Set<Ino>();
+    let fresh: Ino[] | undefined;
     for (const request of requests) {
       if (request.kind === 'snapshot' || request.kind === 'snapshotChange') {
         checkSnapshotRequest(core, request);
@@ -52,8 +52,9 @@ export class ReplayTarget {
       }
       if (request.kind === 'create') {
         this.#checkFree(access, request.ino);
-        fresh.add(request.ino);
-      } else if ('ino' in request && fresh.has(request.ino)) {
+        fresh ??= [];
+        fresh.push(request.ino);
+      } else if (fresh !== undefined && 'ino' in request && fresh.includes(request.ino)) {
         // What an earlier request of the record makes cannot be, and need not be, loaded.
         continue;
       } else if (request.kind === 'truncate' && request.zombie !== 0) {

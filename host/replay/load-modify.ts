@@ -28,6 +28,10 @@ const KEPT_SHARE = 1 / 4;
 /** Beyond those, frames that there must be for another message to be taken. */
 const FRAMES_SPARE = 64;
 
+/** Messages under way at one time: enough for all disks to be busy. Each LOAD that comes too early,
+ *  before what it has in common with others is there, is work for nothing. */
+const UNDER_WAY_MAX = 2048;
+
 /** What the file system tells the initiator. */
 export interface Initiator {
   /** The message cannot LOAD for want of what others are to do first. */
@@ -53,7 +57,9 @@ export class LoadModify {
   /** Messages that can go on. */
   #ready: TransactionBlock[] = [];
   readonly #framesKept: number;
+  /** In LOAD; and in LOAD or MODIFY. */
   #loadingCount = 0;
+  #underWayCount = 0;
   /** Messages that were in LOAD at one time. */
   loadingMax = 0;
 
@@ -107,7 +113,8 @@ export class LoadModify {
     const { oldest } = this;
     if (oldest === undefined) return false;
     const room = this.#target.framesFree - this.retrieval.wantedCount - this.#framesKept;
-    const block = room > FRAMES_SPARE ? this.#nextNew() : oldest;
+    const isRoom = room > FRAMES_SPARE && this.#underWayCount < UNDER_WAY_MAX;
+    const block = isRoom ? this.#nextNew() : oldest;
     if (block === undefined || block.state !== 'NEW') return false;
     this.#attempt(block);
     return true;
@@ -267,6 +274,8 @@ export class LoadModify {
     if (block.state === state) return;
     if (block.state === 'LOAD') this.#loadingCount--;
     if (state === 'LOAD') this.#loadingCount++;
+    if (block.state === 'LOAD' || block.state === 'MODIFY') this.#underWayCount--;
+    if (state === 'LOAD' || state === 'MODIFY') this.#underWayCount++;
     this.loadingMax = Math.max(this.loadingMax, this.#loadingCount);
     block.state = state;
     this.#initiator.changed(block);
