@@ -8,12 +8,15 @@ export type Operation = 'read' | 'write' | 'flush';
  *  - `fail`: DISK_FAILED, and nothing was done.
  *  - `apply-and-fail`: done, then DISK_FAILED: the caller cannot know (writes, flushes).
  *  - `lose`: reported as done, and nothing was (writes, flushes).
- *  - `misdirect`: done `bytes` further on (or back, if negative) on the medium (reads, writes). */
+ *  - `misdirect`: done `bytes` further on (or back, if negative) on the medium (reads, writes);
+ *    back instead of on, and the reverse, where the device ends.
+ *  - `part`: the first `bytes` are done, then DISK_FAILED (reads, writes). */
 export type FaultAction =
   | 'fail'
   | 'apply-and-fail'
   | 'lose'
-  | { readonly kind: 'misdirect'; readonly bytes: number };
+  | { readonly kind: 'misdirect'; readonly bytes: number }
+  | { readonly kind: 'part'; readonly bytes: number };
 
 export interface Fault {
   readonly operation: Operation;
@@ -26,6 +29,8 @@ export interface Fault {
   readonly range?: { readonly offsetBytes: number; readonly sizeBytes: number };
   /** Goes away when its range is written: a latent sector error. */
   readonly isHealedByWrite?: boolean;
+  /** Told each time that it happens. */
+  readonly onFired?: () => void;
 }
 
 interface ArmedFault {
@@ -64,7 +69,10 @@ export class Faults {
       const nth = fault.nth ?? 1;
       const last = nth + (fault.times ?? 1) - 1;
       armed.matchCount++;
-      if (armed.matchCount >= nth && action === undefined) action = fault.action;
+      if (armed.matchCount >= nth && action === undefined) {
+        action = fault.action;
+        fault.onFired?.();
+      }
       return armed.matchCount >= last;
     };
     this.#armed = this.#armed.filter((armed) => !isOver(armed));

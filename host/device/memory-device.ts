@@ -185,6 +185,16 @@ export abstract class MemoryDevice<Self extends MemoryDevice<Self>> {
     return twin;
   }
 
+  /** Whether a write is in flight. */
+  get isWriting(): boolean {
+    return this.#inFlight.size > 0;
+  }
+
+  /** One more than the last byte ever written. */
+  get lengthNow(): number {
+    return this.#live.lengthBytes;
+  }
+
   /** A copy of what is durable. */
   durableImage(): SparseBytes {
     return this.#durableImage().clone();
@@ -242,6 +252,7 @@ export abstract class MemoryDevice<Self extends MemoryDevice<Self>> {
     const sizeBytes = this.#check(offset, views);
     const action = this.#faults.take('read', offset, sizeBytes);
     return () => {
+      if (isPart(action)) this.#readPart(offset, views, action.bytes);
       this.#checkAlive('read', action);
       let position = this.#position(offset, sizeBytes, action);
       for (const view of views) {
@@ -258,17 +269,24 @@ export abstract class MemoryDevice<Self extends MemoryDevice<Self>> {
     const isDone = action !== 'fail' && action !== 'lose';
     if (this.#durable === undefined) {
       return () => {
-        if (isDone && !this.isDead) this.#applyViews(position, views);
+        if (isDone && !this.isDead) {
+          const part = isPart(action)
+            ? [gather(views, sizeBytes).subarray(0, action.bytes)]
+            : views;
+          this.#applyViews(position, part);
+        }
         this.#checkAlive('write', action);
       };
     }
-    const write: PendingWrite = { offsetBytes: position, bytes: gather(views, sizeBytes) };
+    const whole = gather(views, sizeBytes);
+    const bytes = isPart(action) ? whole.subarray(0, action.bytes) : whole;
+    const write: PendingWrite = { offsetBytes: position, bytes };
     if (isDone && !this.isDead) {
       this.#inFlight.add(write);
       this.#observer?.writeStarted(write);
     }
     return () => {
-      assert(isSame(views, write.bytes), `${this.name}: views unchanged until completion`);
+      assert(isSame(views, whole), `${this.name}: views unchanged until completion`);
       // A disk that died meanwhile leaves the write in flight for ever: a crash decides.
       if (!this.isDead && this.#inFlight.delete(write)) {
         this.#applyWrite(write);
@@ -285,6 +303,17 @@ export abstract class MemoryDevice<Self extends MemoryDevice<Self>> {
       if (!this.isDead && action !== 'fail' && action !== 'lose') this.#makeDurable(covered);
       this.#checkAlive('flush', action);
     };
+  }
+
+  #readPart(offset: number, views: readonly Uint8Array[], sizeBytes: number): void {
+    const bytes = new Uint8Array(sizeBytes);
+    this.#live.read(offset, bytes);
+    let done = 0;
+    for (const view of views) {
+      view.set(bytes.subarray(done, done + view.length));
+      done += view.length;
+      if (done >= sizeBytes) break;
+    }
   }
 
   #makeDurable(writes: readonly PendingWrite[]): void {
@@ -337,18 +366,24 @@ export abstract class MemoryDevice<Self extends MemoryDevice<Self>> {
     if (this.isDead) {
       throw new StorageError('DISK_FAILED', `${this.name}: ${operation} on a dead device`);
     }
-    if (action === 'fail' || action === 'apply-and-fail') {
+    if (action === 'fail' || action === 'apply-and-fail' || isPart(action)) {
       throw new StorageError('DISK_FAILED', `${this.name}: ${operation} failed (injected)`);
     }
   }
 
   #position(offset: number, sizeBytes: number, action: FaultAction | undefined): number {
-    if (typeof action !== 'object') return offset;
-    const position = offset + action.bytes;
-    const isInside = position >= 0 && position + sizeBytes <= this.sizeBytes;
-    assert(isInside, `${this.name}: misdirected inside the device`, position);
+    if (typeof action !== 'object' || action.kind !== 'misdirect') return offset;
+    const isInside = (at: number) => at >= 0 && at + sizeBytes <= this.sizeBytes;
+    const position = isInside(offset + action.bytes)
+      ? offset + action.bytes
+      : offset - action.bytes;
+    assert(isInside(position), `${this.name}: misdirected inside the device`, position);
     return position;
   }
+}
+
+function isPart(action: FaultAction | undefined): action is Extract<FaultAction, { kind: 'part' }> {
+  return typeof action === 'object' && action.kind === 'part';
 }
 
 function gather(views: readonly Uint8Array[], sizeBytes: number): Uint8Array {

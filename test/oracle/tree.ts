@@ -147,7 +147,7 @@ function* contentOf(
   return hash.digest('hex').slice(0, 32);
 }
 
-function hashOf(bytes: Uint8Array): string {
+export function hashOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex').slice(0, 32);
 }
 

@@ -134,6 +134,8 @@ export class CallMaker {
   readonly #weights: CallWeights;
   readonly #next: () => Request;
   #snapshotNext = 0;
+  /** Calls made so far. */
+  madeCount = 0;
 
   constructor(prng: SeededPrng, weights: CallWeights) {
     this.#prng = prng;
@@ -143,8 +145,10 @@ export class CallMaker {
 
   /** The next call of a client. `names`: of snapshots that are there, or may be. */
   make(client: number, names: readonly string[]): Call {
+    this.madeCount++;
     const prng = this.#prng;
     const weights = this.#weights;
+    if (prng.chance(0.01)) return { op: 'sync' };
     if (prng.chance(weights.snapshots)) return this.#snapshotCall(names);
     if (prng.chance(weights.rollbacks) && names.length > 0)
       return { op: 'rollback', name: prng.pick(names) };

@@ -2,12 +2,17 @@
 // the states that there were, and verified. Sometimes the recovery is cut in turn, up to three
 // deep, and must come to the same.
 
+import { SECTOR_SIZE } from '../../assembly/layout/block.ts';
 import type { SeededPrng } from '../../host/base/prng.ts';
 import { runSync } from '../../host/base/task.ts';
+import type { Fate } from '../../host/device/crash.ts';
+import type { SparseBytes } from '../../host/device/sparse-bytes.ts';
 import type { Engine } from '../../host/volume/engine.ts';
 import { firstDifference } from '../oracle/tree.ts';
 import { type Contents, contentsOf, digestOf, letGo, mount, problemOf } from '../world/engine.ts';
 import { type Cut, type Devices, RecordingWorld, type Variant } from '../world/recorder.ts';
+import { Adversary, type Victims } from './adversary.ts';
+import type { FaultCounts, FaultName } from './faults.ts';
 import { Version } from './model.ts';
 import type { SimSetup } from './setup.ts';
 
@@ -23,22 +28,50 @@ export interface Crash {
   readonly isProcessDeath: boolean;
 }
 
-/** Draws what becomes of the writes that no flush has covered. */
-export function crashOf(cut: Cut, prng: SeededPrng): Crash {
+/** Draws what becomes of the writes that no flush has covered. `images`: of devices that are back
+ *  with old contents. */
+export function crashOf(
+  cut: Cut,
+  prng: SeededPrng,
+  how: { faults: FaultCounts; images?: ReadonlyMap<string, SparseBytes> | undefined },
+): Crash {
   const world = new RecordingWorld();
+  const { faults, images = new Map<string, SparseBytes>() } = how;
   const kind = prng.below(12);
+  const [kept, ...others] = [...cut.variants(prng, { randomCount: 0 })] as [Variant];
   if (kind === 0) {
-    const [kept] = [...cut.variants(prng, { randomCount: 0 })] as [Variant];
-    const devices = cut.materialise(kept, { world, isProcessDeath: true });
+    faults.note('process death');
+    const devices = cut.materialise(kept, { world, images, isProcessDeath: true });
     return { label: 'process death', devices, world, isProcessDeath: true };
   }
-  const variant = kind < 7 ? cut.random(prng) : pickVariant(cut, prng);
-  const devices = cut.materialise(variant, { world });
+  const isRandom = kind < 7 || others.length === 0;
+  const variant = isRandom ? cut.random(prng) : prng.pick<Variant>(others);
+  noteFates(cut, variant, faults);
+  const devices = cut.materialise(variant, { world, images });
   return { label: variant.label, devices, world, isProcessDeath: false };
 }
 
-function pickVariant(cut: Cut, prng: SeededPrng): Variant {
-  return prng.pick([...cut.variants(prng, { randomCount: 0 })]);
+const TORN = new Map<Fate['kind'], FaultName>([
+  ['keep', 'write kept'],
+  ['drop', 'write dropped'],
+  ['prefix', 'write torn: prefix'],
+  ['suffix', 'write torn: suffix'],
+  ['mixture', 'write torn: mixture'],
+  ['zeros', 'write torn: zeros'],
+]);
+
+function noteFates(cut: Cut, { fates }: Variant, faults: FaultCounts): void {
+  const dropped = new Set<string>();
+  let isReordered = false;
+  cut.writes.forEach(({ deviceName }, index) => {
+    const fate = fates[index] as Fate;
+    faults.note(TORN.get(fate.kind) as FaultName);
+    if (fate.kind === 'drop') dropped.add(deviceName);
+    else isReordered ||= dropped.has(deviceName);
+    const isInSector = 'sectors' in fate && fate.sectors % SECTOR_SIZE !== 0;
+    if (deviceName.startsWith('log') && isInSector) faults.note('log torn within a sector');
+  });
+  if (isReordered) faults.note('write reordered');
 }
 
 /** What a recovery came to; and what the next one may come to if this one does not reach its
@@ -55,66 +88,116 @@ export interface CheckCounts {
   nested: number;
 }
 
-export class CrashCheck {
-  readonly #setup: SimSetup;
-  readonly #prng: SeededPrng;
-  readonly #counts: CheckCounts;
+export interface CheckParts {
+  readonly setup: SimSetup;
+  readonly prng: SeededPrng;
+  readonly counts: CheckCounts;
+  readonly faults: FaultCounts;
+  readonly victims: Victims;
+}
 
-  constructor(setup: SimSetup, prng: SeededPrng, counts: CheckCounts) {
-    this.#setup = setup;
-    this.#prng = prng;
-    this.#counts = counts;
+type Mountable = ReturnType<Adversary['strike']>['devices'];
+
+const DEPTHS: readonly FaultName[] = [
+  'recovery cut, once',
+  'recovery cut, twice',
+  'recovery cut, three times',
+];
+
+export class CrashCheck {
+  readonly #parts: CheckParts;
+  readonly #adversary: Adversary;
+
+  constructor(parts: CheckParts) {
+    this.#parts = parts;
+    this.#adversary = new Adversary(parts.prng.fork(), parts.faults);
   }
 
   /** Gives the state that was found, to go on from. */
   check(crash: Crash, allowed: ReadonlyMap<string, Version>, depth = 0): Found {
-    const { devices, world, isProcessDeath } = crash;
-    const begun = world.position;
-    const engine = this.#mount(devices);
-    const contents = runSync(contentsOf(engine));
-    const version = allowed.get(digestOf(contents));
-    if (version === undefined) {
-      throw new Violation(differenceOf(contents, [...allowed.values()]));
+    const { prng, victims } = this.#parts;
+    const { devices, said } = this.#adversary.strike(crash.devices, victims);
+    try {
+      if (prng.chance(0.08)) this.#read(crash, devices, allowed);
+      return this.#checkStruck(crash, devices, allowed, depth);
+    } catch (error) {
+      if (said === '') throw error;
+      throw new Violation(`${said}: ${(error as Error).message}`, { cause: error });
     }
+  }
+
+  #checkStruck(
+    crash: Crash,
+    devices: Mountable,
+    allowed: ReadonlyMap<string, Version>,
+    depth: number,
+  ): Found {
+    const { prng, counts } = this.#parts;
+    const { world, isProcessDeath } = crash;
+    const begun = world.position;
+    const engine = this.#mount(devices, false);
+    const { contents, version } = this.#compare(engine, allowed);
     const problem = runSync(problemOf(engine));
     if (problem !== undefined) throw new Violation(problem);
     const recovered = world.position;
     letGo(engine);
-    this.#counts.crashPoints++;
+    counts.crashPoints++;
     const found = new Map([[digestOf(contents), version]]);
-    if (depth < 3 && this.#prng.chance(depth === 0 ? 0.08 : 0.4)) {
+    if (depth < DEPTHS.length && prng.chance(depth === 0 ? 0.08 : 0.4)) {
       const span = { begun, recovered };
-      this.#cutRecovery(world, span, isProcessDeath ? allowed : found, depth + 1);
+      this.#cutRecovery(world, span, isProcessDeath ? allowed : found, depth);
     }
     return { base: foundVersion(version, contents), before: isProcessDeath ? allowed : found };
   }
 
-  #mount({ disks, nvrams }: Devices): Engine {
-    this.#counts.mounts++;
-    const { arenaBytes } = this.#setup;
-    const engine = runSync(mount({ disks, nvrams }, { arena: 'cut', arenaBytes }));
-    this.#counts.replayed += engine.replay.appliedCount;
+  #compare(
+    engine: Engine,
+    allowed: ReadonlyMap<string, Version>,
+  ): { contents: Contents; version: Version } {
+    const contents = runSync(contentsOf(engine));
+    const version = allowed.get(digestOf(contents));
+    if (version === undefined) throw new Violation(differenceOf(contents, [...allowed.values()]));
+    return { contents, version };
+  }
+
+  /** A reader sees the same, and changes nothing. */
+  #read(crash: Crash, devices: Mountable, allowed: ReadonlyMap<string, Version>): void {
+    const { position } = crash.world;
+    const engine = this.#mount(devices, true);
+    this.#compare(engine, allowed);
+    letGo(engine);
+    if (crash.world.position !== position) throw new Violation('a reader wrote');
+    this.#parts.faults.note('reader');
+  }
+
+  #mount({ disks, nvrams }: Mountable, readOnly: boolean): Engine {
+    const { setup, counts } = this.#parts;
+    counts.mounts++;
+    const { arenaBytes } = setup;
+    const engine = runSync(mount({ disks, nvrams }, { arena: 'cut', arenaBytes, readOnly }));
+    counts.replayed += engine.replay.appliedCount;
     return engine;
   }
 
   #cutRecovery(
     world: RecordingWorld,
-    span: { begun: number; recovered: number },
+    { begun, recovered }: { begun: number; recovered: number },
     found: ReadonlyMap<string, Version>,
     depth: number,
   ): void {
-    this.#counts.nested++;
-    const { begun, recovered } = span;
+    const { prng, counts, faults } = this.#parts;
+    counts.nested++;
+    faults.note(DEPTHS[depth] as FaultName);
     const positions = world.cutPositions(begun).filter((position) => position < recovered);
-    const cut = world.cutAt(this.#prng.pick(positions));
-    const crash = crashOf(cut, this.#prng);
+    if (positions.length === 0) return;
+    const cut = world.cutAt(prng.pick(positions));
+    const crash = crashOf(cut, prng, { faults });
     try {
-      this.check(crash, found, depth);
+      this.check(crash, found, depth + 1);
     } catch (error) {
-      const where = `recovery ${depth} cut at ${cut.position} of ${recovered}`;
-      throw new Violation(`${where} (${crash.label}): ${(error as Error).message}`, {
-        cause: error,
-      });
+      const where = `recovery ${depth + 1} cut at ${cut.position} of ${recovered}`;
+      const text = `${where} (${crash.label}): ${(error as Error).message}`;
+      throw new Violation(text, { cause: error });
     }
   }
 }

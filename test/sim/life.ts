@@ -3,19 +3,30 @@
 
 import { isFsError, isStorageError } from '../../host/base/errors.ts';
 import type { SeededPrng } from '../../host/base/prng.ts';
-import { type Io, type Step, Task, wait } from '../../host/base/task.ts';
+import { type Io, runSync, type Step, Task, wait } from '../../host/base/task.ts';
+import type { MemoryDisk } from '../../host/device/memory-disk.ts';
 import type { OpenFile } from '../../host/filesystem/operations.ts';
 import { SnapshotOperations } from '../../host/filesystem/snapshot-operations.ts';
 import { type Engine, type EngineOptions, openEngine } from '../../host/volume/engine.ts';
 import { Volume } from '../../host/volume/volume.ts';
 import type { Outcome } from '../oracle/workload.ts';
-import { engineOptions, letGo, operationsOf } from '../world/engine.ts';
+import {
+  contentsOf,
+  digestOf,
+  engineOptions,
+  letGo,
+  mount,
+  operationsOf,
+  problemOf,
+} from '../world/engine.ts';
 import type { Devices, RecordingWorld } from '../world/recorder.ts';
+import type { Victims } from './adversary.ts';
 import { type Call, type CallMaker, type FileCall, performFileCall, say } from './calls.ts';
+import type { FaultCounts } from './faults.ts';
 import type { Version } from './model.ts';
 import type { SimSetup } from './setup.ts';
 import type { VirtualTime } from './virtual-time.ts';
-import { type Change, type Running, Witness } from './witness.ts';
+import { type Change, type Running, Witness, WitnessError } from './witness.ts';
 
 /** A volume on an engine that was mounted here. */
 class SimVolume extends Volume {
@@ -33,6 +44,12 @@ export interface LifeParts {
   readonly base: Version;
   readonly before: ReadonlyMap<string, Version>;
   readonly maker: CallMaker;
+  /** Numbers of calls that are left out, to see whether a failure needs them. */
+  readonly skip: ReadonlySet<number>;
+  /** Makes a new disk for the world. */
+  readonly makeDisk: () => MemoryDisk;
+  readonly faults: FaultCounts;
+  readonly victims: Victims;
   /** Told what happens, for the one who looks for a mistake. */
   readonly tell: (event: string) => void;
 }
@@ -45,8 +62,11 @@ export class Life {
   #witness!: Witness;
   #callsLeft: number;
   #rollbacks = 0;
+  #active = 0;
   #failure: unknown;
   callCount = 0;
+  /** A disk that took the place of the victim: its name, and from where to where it was rebuilt. */
+  replacement: { readonly name: string; readonly begunAt: number; doneAt: number } | undefined;
   /** World position at which the mount was over. */
   mountedAt = 0;
 
@@ -66,7 +86,9 @@ export class Life {
     try {
       const clients = Array.from({ length: setup.clients }, (_, client) => this.#client(client));
       await this.#over(Promise.all(clients).then(() => {}));
-      if (prng.chance(0.3)) await this.#over(this.#close());
+      const end = this.#engine.fs.core.isReadOnly ? 10 : prng.below(10);
+      if (end < 3) await this.#over(this.#close());
+      else if (end < 5) await this.#usurp();
     } finally {
       letGo(this.#engine);
       time.stop();
@@ -93,9 +115,44 @@ export class Life {
     const position = () => world.position;
     const { isRelaxed } = setup;
     const { mountedAt } = this;
-    const witnessed = { base, before, mountedAt, position, isRelaxed };
+    const mayRefuse = () => this.#engine.fs.core.isReadOnly;
+    const witnessed = { base, before, mountedAt, position, isRelaxed, mayRefuse };
     this.#witness = new Witness(this.#engine, witnessed);
     this.#volume = new SimVolume(this.#engine, options);
+    this.#meddle();
+  }
+
+  /** Takes resources away, once each, in some lives: frames, log room, space. */
+  #meddle(): void {
+    const { prng, faults } = this.#parts;
+    const { core } = this.#engine.fs;
+    const { cache, log } = core;
+    const nth = (probability: number) => (prng.chance(probability) ? 1 + prng.below(30) : 0);
+    let [frame, room, space] = [nth(0.3), nth(0.3), nth(0.2)];
+    const startLoad = cache.startLoad.bind(cache);
+    cache.startLoad = () => {
+      // A CP has frames of its own.
+      if (core.isPlanning || --frame !== 0) return startLoad();
+      faults.note('no frame');
+      return undefined;
+    };
+    const available = core.blocksAvailable.bind(core);
+    core.blocksAvailable = (reserve) => {
+      if (--space !== 0) return available(reserve);
+      faults.note('no space');
+      return -1_000_000;
+    };
+    if (log === undefined) return;
+    const reserve = log.reserve.bind(log);
+    log.reserve = (bytes) => {
+      if (--room === 0) {
+        faults.note('no log room');
+        return false;
+      }
+      const isReserved = reserve(bytes);
+      if (!isReserved) faults.note('log full');
+      return isReserved;
+    };
   }
 
   /** Lets time pass until `work` is done. */
@@ -117,20 +174,79 @@ export class Life {
     this.#witness.synced(promised);
   }
 
+  /** A second writer takes the volume while this one is stopped: this one must stop for good. */
+  async #usurp(): Promise<void> {
+    const { devices, time, faults } = this.#parts;
+    const first = this.#engine;
+    await this.#over(this.#volume.sync());
+    await this.#over(time.pause(1e6));
+    // It has not failed by itself before, with a log that is gone.
+    if (first.fs.core.isReadOnly) return;
+    // Closing devices is the first one's business.
+    const second = runSync(mount(devices, { arena: 'second', clock: time }));
+    const data = new Uint8Array(5000);
+    const options = { read: false, write: true, create: true, truncate: true };
+    const { isRelaxed } = this.#parts.setup;
+    const late = operationsOf(first).writeFile('/late', data, options).promise();
+    // A relaxed volume answers before it knows.
+    const calls = [isRelaxed ? late.then(() => this.#volume.sync()) : late];
+    const outcomes = Promise.allSettled(calls);
+    await this.#over(outcomes.then(() => {}));
+    for (const outcome of await outcomes) {
+      const isRefused =
+        outcome.status === 'rejected' &&
+        (isStorageError(outcome.reason, 'VOLUME_LOCKED') ||
+          isStorageError(outcome.reason, 'VOLUME_FAILED'));
+      if (!isRefused) throw new WitnessError('a writer goes on after another one took over');
+    }
+    const digest = digestOf(runSync(contentsOf(second)));
+    const isSame = digest === this.#witness.newest.digest(new Set());
+    if (!isSame) throw new WitnessError('what a second writer found is not what the first left');
+    const problem = runSync(problemOf(second));
+    if (problem !== undefined) throw new WitnessError(`beside a second writer: ${problem}`);
+    letGo(second);
+    faults.note('second writer');
+  }
+
   async #client(client: number): Promise<void> {
-    const { setup, time, prng, maker } = this.#parts;
+    const { setup, time, prng, maker, skip } = this.#parts;
     while (this.#callsLeft > 0 && this.#failure === undefined) {
       this.#callsLeft--;
-      if (setup.thinkUs > 0) await time.pause(prng.below(setup.thinkUs));
+      // Drawn for each call apart, so that what is left out does not change the others.
+      const own = prng.fork();
+      if (setup.thinkUs > 0) await time.pause(own.below(setup.thinkUs));
       const names = [...this.#witness.model.snapshots.keys()];
       const call = maker.make(client, names);
-      if (!this.#isPossible(call)) continue;
+      if (skip.has(maker.madeCount) || !this.#isPossible(call)) continue;
       if (call.op === 'open' && this.#slots.has(call.slot)) {
-        await this.#make(client, { op: 'close', slot: call.slot });
+        await this.#make(client, { op: 'close', slot: call.slot }, own);
       }
-      await this.#make(client, call);
-      if (prng.chance(setup.cps)) this.#engine.fs.requestCp(prng.chance(0.3));
+      await this.#make(client, call, own);
+      if (own.chance(setup.cps)) this.#engine.fs.requestCp(own.chance(0.3));
+      if (own.chance(0.03)) await this.#replace();
     }
+  }
+
+  /** Puts a new disk in the place of the victim, and rebuilds it beside what goes on. */
+  async #replace(): Promise<void> {
+    const { victims, world, makeDisk, tell, faults } = this.#parts;
+    const { raid } = this.#engine;
+    if (victims.disk === undefined || this.replacement !== undefined || this.#active > 0) return;
+    const index = raid.members.findIndex(
+      ({ name, state }) => name === victims.disk || name === undefined || state !== 'active',
+    );
+    if (index < 0) return;
+    const disk = makeDisk();
+    this.replacement = {
+      name: disk.name,
+      begunAt: world.position,
+      doneAt: Number.POSITIVE_INFINITY,
+    };
+    tell(`${disk.name} in the place of member ${index}`);
+    await new Task(raid.replaceDisk(index, disk)).promise();
+    tell(`${disk.name} is rebuilt`);
+    this.replacement.doneAt = world.position;
+    faults.note('disk replaced');
   }
 
   #isPossible(call: Call): boolean {
@@ -138,18 +254,22 @@ export class Life {
     return !('slot' in call) || this.#slots.has(call.slot);
   }
 
-  async #make(client: number, call: Call): Promise<void> {
-    const { setup, prng, tell } = this.#parts;
+  async #make(client: number, call: Call, prng: SeededPrng): Promise<void> {
+    const { setup, tell } = this.#parts;
     const witness = this.#witness;
     this.callCount++;
     if (call.op === 'rollback') this.#rollbacks++;
     const promised = witness.promised();
-    const isSync =
+    const isSynchronous =
       this.#rollbacks === 0 &&
       call.op !== 'sync' &&
       call.op !== 'rollback' &&
       prng.chance(setup.sync);
-    tell(`${client}: ${say(call)}${isSync ? ' (sync)' : ''}`);
+    if (isSynchronous && this.#active > 0)
+      this.#parts.faults.note('sync call beside calls under way');
+    if (isSynchronous && this.#parts.world.isWriting) this.#parts.faults.note('late write');
+    this.#active++;
+    tell(`${client}: ${say(call)}${isSynchronous ? ' (sync)' : ''}`);
     await new Promise<void>((resolve) => {
       witness.begin(client, call, (running) => {
         const task = new Task(this.#perform(running));
@@ -157,9 +277,10 @@ export class Life {
           this.#answer(running, task, promised);
           resolve();
         });
-        if (isSync) task.driveSync();
+        if (isSynchronous) task.driveSync();
       });
     });
+    this.#active--;
     if (call.op === 'rollback') this.#rollbacks--;
   }
 
@@ -169,8 +290,7 @@ export class Life {
     try {
       const outcome = task.result() as Outcome;
       tell(`${client}: -> ${JSON.stringify(outcome)}`);
-      const isSynced = call.op === 'sync' || (call.op === 'request' && call.request.op === 'sync');
-      if (isSynced) this.#witness.synced(promised);
+      if (isSync(call) && 'value' in outcome) this.#witness.synced(promised);
       this.#witness.answered(running, outcome);
     } catch (error) {
       this.#failure ??= error;
@@ -185,6 +305,10 @@ export class Life {
       if (isFsError(error)) return { error: error.code };
       if (isStorageError(error, 'INVALID_ARGUMENT') && call.op === 'hold')
         return { error: error.code };
+      // The log is gone, and so is what would make it wait.
+      if (isSync(call) && isStorageError(error) && this.#engine.fs.core.isReadOnly) {
+        return { error: 'EROFS' };
+      }
       throw error;
     }
   }
@@ -223,6 +347,10 @@ export class Life {
       },
     });
   }
+}
+
+function isSync(call: Call): boolean {
+  return call.op === 'sync' || (call.op === 'request' && call.request.op === 'sync');
 }
 
 const DONE: Outcome = { value: '' };

@@ -56,6 +56,8 @@ export interface WitnessOptions {
   readonly position: () => number;
   /** What was answered may be lost, until it is synced. */
   readonly isRelaxed: boolean;
+  /** The only log has failed: what is not done yet may be refused. */
+  readonly mayRefuse: () => boolean;
 }
 
 export class Witness {
@@ -124,8 +126,11 @@ export class Witness {
     const { call, expected, refused, change } = running;
     if (call.op === 'rollback') this.#rollbacks.splice(this.#rollbacks.indexOf(running), 1);
     const wanted = expected ?? refused ?? this.#immediate(call);
-    const isFull = 'error' in outcome && outcome.error === 'ENOSPC' && expected === undefined;
-    if (!isFull && JSON.stringify(wanted) !== JSON.stringify(outcome)) {
+    const isRefused =
+      'error' in outcome &&
+      expected === undefined &&
+      (outcome.error === 'ENOSPC' || (outcome.error === 'EROFS' && this.#options.mayRefuse()));
+    if (!isRefused && JSON.stringify(wanted) !== JSON.stringify(outcome)) {
       const what = `${JSON.stringify(outcome)} instead of ${JSON.stringify(wanted)}`;
       throw new WitnessError(`${say(call)} gave ${what}`);
     }
@@ -263,7 +268,7 @@ export class Witness {
 
   /** A call could not be done as things are: nor can the model. */
   #refused(running: Running, code: string): void {
-    if (code === 'EIO' || code === 'ENOSPC') return;
+    if (code === 'EIO' || code === 'ENOSPC' || code === 'EROFS') return;
     running.refused = this.model.apply(running.call);
     if (!('error' in running.refused)) {
       this.#report(`${say(running.call)} failed with ${code}, the model can do it`);

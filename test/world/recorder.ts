@@ -52,7 +52,8 @@ interface Recorded {
 
 type RecordedEvent =
   | { kind: 'started' | 'completed'; device: number; write: PendingWrite }
-  | { kind: 'flushed'; device: number; writes: readonly PendingWrite[] };
+  | { kind: 'flushed'; device: number; writes: readonly PendingWrite[] }
+  | { kind: 'rotted'; device: number; offsetBytes: number; mask: Uint8Array };
 
 /** A write that a cut leaves undecided. */
 export interface CutWrite {
@@ -81,6 +82,8 @@ export interface MaterialiseOptions {
   /** The process died, and the power stayed: writes that were completed are there, but still not
    *  durable; those in flight never happened. The variant does not matter then. */
   readonly isProcessDeath?: boolean;
+  /** By name of a device: what it holds instead, for one that is back with old contents. */
+  readonly images?: ReadonlyMap<string, SparseBytes>;
 }
 
 export class RecordingWorld {
@@ -100,6 +103,18 @@ export class RecordingWorld {
 
   nvram(options: MemoryNvramOptions): MemoryNvram {
     return this.#record(options, (recordedOptions) => new MemoryNvram(recordedOptions));
+  }
+
+  /** Whether a write is in flight. */
+  get isWriting(): boolean {
+    return this.#recorded.some(({ device }) => device.isWriting);
+  }
+
+  /** Flips bits of what a device holds, on record. */
+  rot(name: string, offsetBytes: number, mask: Uint8Array): void {
+    const device = this.#recorded.findIndex((one) => one.device.name === name);
+    this.#recorded[device]?.device.corrupt(offsetBytes, mask);
+    this.#events.push({ kind: 'rotted', device, offsetBytes, mask });
   }
 
   /** A device of another world with what it holds, as its next owner finds it: what was written to
@@ -179,6 +194,14 @@ class Cursor {
         for (const write of event.writes) durable.adopt(write.offsetBytes, write.bytes);
         const covered = new Set(event.writes);
         this.completed[event.device] = completed.filter((write) => !covered.has(write));
+      } else if (event.kind === 'rotted') {
+        const durable = this.durable[event.device] as SparseBytes;
+        const bytes = new Uint8Array(event.mask.length);
+        durable.read(event.offsetBytes, bytes);
+        durable.write(
+          event.offsetBytes,
+          bytes.map((byte, at) => byte ^ (event.mask[at] as number)),
+        );
       } else if (event.kind === 'started') {
         inFlight.add(event.write);
       } else {
@@ -239,6 +262,13 @@ export class Cut {
     for (let round = 0; round < randomCount; round++) yield this.random(prng, { hasGarbage });
   }
 
+  /** What a device surely holds, whatever becomes of the writes. */
+  durableImage(name: string): SparseBytes | undefined {
+    assert(this.#cursor.position === this.position, 'no later cut was taken', this.position);
+    const index = this.#recorded.findIndex((one) => one.device.name === name);
+    return this.#cursor.durable[index]?.clone();
+  }
+
   /** One variant with every fate drawn. */
   random(prng: Prng, options: { hasGarbage?: boolean } = {}): Variant {
     const { hasGarbage = false } = options;
@@ -263,7 +293,8 @@ export class Cut {
     }
     const devices: Devices = { disks: [], nvrams: [] };
     for (const [index, { device }] of this.#recorded.entries()) {
-      const shared = { name: device.name, image: images[index] as SparseBytes, schedule };
+      const old = options.images?.get(device.name)?.clone();
+      const shared = { name: device.name, image: old ?? (images[index] as SparseBytes), schedule };
       if (device instanceof MemoryDisk) {
         devices.disks.push(world.disk({ ...shared, blockCount: device.blockCount }));
       } else {
