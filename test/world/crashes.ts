@@ -72,8 +72,11 @@ export class Crashes {
         continue;
       }
       const isCovered = ({ device }: ImageWrite) => device === event.flushed;
+      // What earlier cuts were given stays as it is.
+      const durable = copyImage(this.#durable[event.flushed] as Image);
+      this.#durable[event.flushed] = durable;
       for (const write of this.#pending.filter(isCovered)) {
-        applyTo(this.#durable[write.device] as Image, write, KEEP, this.#blocks);
+        applyTo(durable, write, KEEP, this.#blocks);
       }
       this.#pending = this.#pending.filter((write) => !isCovered(write));
     }
