@@ -15,6 +15,9 @@ export interface Disk {
   readonly name: string;
   /** Blocks that the disk offers, front included. Files grow up to it when written. */
   readonly blockCount: number;
+  /** Reading again what was read a moment ago takes microseconds, as it comes from the host's page
+   *  cache: a trip through the event loop would take longer. Default false. */
+  readonly isCached?: boolean;
   /** Blocks that exist now; those from here to blockCount read as zeros. */
   lengthBlocks(): number;
   /** Reads consecutive blocks from `dbn` on, filling `views` one after the other (each a multiple

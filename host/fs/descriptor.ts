@@ -154,6 +154,8 @@ function* appendSteps(
 ): Step<number> {
   const { file } = descriptor;
   const count = yield* wait(operations.write(file, data, 0).asIo());
+  // Nothing appended moves nothing.
+  if (count === 0) return 0;
   const { sizeBytes } = yield* wait(operations.attributes({ file }).asIo());
   descriptor.position = sizeBytes;
   return count;

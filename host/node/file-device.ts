@@ -3,6 +3,7 @@
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
 import { assert } from '../base/assert.ts';
 import { StorageError } from '../base/errors.ts';
+import type { CallLanes } from './call-lanes.ts';
 import type { SharedFile } from './shared-file.ts';
 
 export interface FileWindow {
@@ -36,6 +37,27 @@ export abstract class FileDevice {
   flush(): Promise<void> {
     this.#checkOpen();
     return this.#file.flush();
+  }
+
+  /** These take a lane. One that waits for it counts as begun: closing waits for it. */
+  protected writeInLane(
+    lanes: CallLanes,
+    offset: number,
+    views: readonly Uint8Array[],
+  ): Promise<void> {
+    const position = this.#position(offset, views);
+    return this.#file.holding(() => lanes.run(() => this.#file.write(position, views)));
+  }
+
+  protected flushInLane(lanes: CallLanes): Promise<void> {
+    this.#checkOpen();
+    return this.#file.holding(() => lanes.run(() => this.#file.flush()));
+  }
+
+  /** See SharedFile.flushBehind; nothing where the device is closed. */
+  protected async flushBehindInLane(lanes: CallLanes): Promise<void> {
+    if (this.#isClosed) return;
+    await this.#file.holding(() => lanes.run(() => this.#file.flushBehind()));
   }
 
   flushSync(): void {

@@ -1,7 +1,7 @@
 // A disk in a host file, or in a window of one. The file is sparse and grows as it is written.
 
 import { BLOCK_SIZE } from '../../assembly/layout/block.ts';
-import type { Dbn } from '../base/units.ts';
+import { type Dbn, MIB } from '../base/units.ts';
 import type { Disk } from '../device/device.ts';
 import { CallLanes, DISK_CALLS_MAX } from './call-lanes.ts';
 import { FileDevice } from './file-device.ts';
@@ -9,6 +9,17 @@ import type { SharedFile } from './shared-file.ts';
 
 /** All disks of the process share them, as they share the threads. */
 const lanes = new CallLanes(DISK_CALLS_MAX);
+
+/** After so much the host is made to write, beside what goes on: it would leave all of it to the
+ *  flush at the end. */
+const HELD_BYTES_MAX = 8 * MIB;
+
+/** One at a time in the process: they are not to hold up the writes. */
+let isFlushingBehind = false;
+
+function endOfFlushBehind(): void {
+  isFlushingBehind = false;
+}
 
 export interface FileDiskOptions {
   /** The disk is one of its users until closed. */
@@ -23,6 +34,9 @@ export interface FileDiskOptions {
 
 export class FileDisk extends FileDevice implements Disk {
   readonly blockCount: number;
+  readonly isCached = true;
+  /** Written since the last flush began. */
+  #heldBytes = 0;
 
   constructor(options: FileDiskOptions) {
     const { file, blockCount, baseBlocks = 0, name } = options;
@@ -32,7 +46,8 @@ export class FileDisk extends FileDevice implements Disk {
   }
 
   override flush(): Promise<void> {
-    return lanes.run(() => super.flush());
+    this.#heldBytes = 0;
+    return this.flushInLane(lanes);
   }
 
   lengthBlocks(): number {
@@ -48,7 +63,17 @@ export class FileDisk extends FileDevice implements Disk {
   }
 
   write(dbn: Dbn, views: readonly Uint8Array[]): Promise<void> {
-    return lanes.run(() => this.writeAt(dbn * BLOCK_SIZE, views));
+    const written = this.writeInLane(lanes, dbn * BLOCK_SIZE, views);
+    for (const { length } of views) this.#heldBytes += length;
+    return this.#heldBytes < HELD_BYTES_MAX ? written : written.then(() => this.#writeOut());
+  }
+
+  /** Begun, and not waited for. */
+  #writeOut(): void {
+    if (isFlushingBehind || this.#heldBytes < HELD_BYTES_MAX) return;
+    this.#heldBytes = 0;
+    isFlushingBehind = true;
+    void this.flushBehindInLane(lanes).finally(endOfFlushBehind);
   }
 
   writeSync(dbn: Dbn, views: readonly Uint8Array[]): void {

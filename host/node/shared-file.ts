@@ -43,6 +43,7 @@ export class SharedFile {
   #userCount = 0;
   #transferCount = 0;
   #flushError: StorageError | undefined;
+  #behind: Promise<void> | undefined;
   #onClosed: (() => void)[] = [];
 
   /** Opens `path`. Errors: the host's, as `openSync` throws them (ENOENT, EEXIST, EACCES, ...). */
@@ -72,6 +73,16 @@ export class SharedFile {
     return new Promise((resolve) => this.#onClosed.push(resolve));
   }
 
+  /** Runs a call that may have to wait before its transfer begins: closing waits for it too. */
+  async holding(call: () => Promise<void>): Promise<void> {
+    this.#transferCount++;
+    try {
+      await call();
+    } finally {
+      this.#transferEnded();
+    }
+  }
+
   sizeBytes(): number {
     try {
       return fstatSync(this.#fd).size;
@@ -99,6 +110,26 @@ export class SharedFile {
 
   flush(): Promise<void> {
     if (this.#flushError !== undefined) return Promise.reject(this.#flushError);
+    const flushed = this.#fdatasync();
+    if (this.#behind === undefined) return flushed;
+    // An error of the medium is reported once, perhaps to that one.
+    return Promise.all([flushed, this.#behind]).then(() => undefined);
+  }
+
+  /** Flushes for the sake of time alone: the host begins to write out what it holds, and the flush
+   *  that somebody waits for has less to do. */
+  async flushBehind(): Promise<void> {
+    if (this.#flushError !== undefined || this.#behind !== undefined) return;
+    this.#behind = this.#fdatasync();
+    try {
+      await this.#behind;
+    } catch {
+      // Every later flush fails with it.
+    }
+    this.#behind = undefined;
+  }
+
+  #fdatasync(): Promise<void> {
     this.#transferCount++;
     return new Promise((resolve, reject) => {
       fdatasync(this.#fd, (error) => {

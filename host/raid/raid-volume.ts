@@ -275,6 +275,11 @@ export class RaidVolume implements BlockVolume {
   /** Whether a disk's label names this writer, by the bytes alone: this is asked before each flush
    *  of the log. Anything else is looked at in full. */
   #isOurLabel(member: MemberDisk): Io<boolean> {
+    const startSync = () => {
+      const bytes = new Uint8Array(BLOCK_SIZE);
+      return member.read(0, [bytes]).startSync() === undefined && this.#namesUs(bytes);
+    };
+    if (member.disk?.isCached === true) return { start: startSync, startSync };
     return {
       start: () => {
         // Taken while it is read into: another flush may ask at the same time.
@@ -288,10 +293,7 @@ export class RaidVolume implements BlockVolume {
         const outcome = member.read(0, [bytes]).start();
         return isPromise(outcome) ? outcome.then(finish) : finish(outcome);
       },
-      startSync: () => {
-        const bytes = new Uint8Array(BLOCK_SIZE);
-        return member.read(0, [bytes]).startSync() === undefined && this.#namesUs(bytes);
-      },
+      startSync,
     };
   }
   #labelBytes: Uint8Array | undefined;

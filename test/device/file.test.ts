@@ -206,6 +206,25 @@ test('errors of the host: DISK_FAILED with cause, path and reason, async and syn
   await readOnly.close();
 });
 
+test('a flush that nobody waits for fails those that somebody does', async () => {
+  if (!existsSync('/dev/full')) return console.log('skipped: no device here whose flush fails');
+  const file = new SharedFile('/dev/full').acquire();
+  const behind = file.flushBehind(); // fdatasync is not for this device
+  const beside = await failureOf(() => file.flush());
+  await behind;
+  assert.is(await failureOf(() => file.flush()), beside);
+  assert.is(await failureOf(() => file.flushSync()), beside);
+  await file.release();
+
+  const sound = new SharedFile(freshPath(), { isNew: true }).acquire();
+  const order: string[] = [];
+  const first = sound.flushBehind().then(() => order.push('behind'));
+  await sound.flush().then(() => order.push('flush'));
+  await first;
+  assert.is(order.length, 2);
+  await sound.release();
+});
+
 test('after a flush failed, no later one claims success', async () => {
   if (!existsSync('/dev/full')) return console.log('skipped: no device here whose flush fails');
   const disk = new FileDisk({ file: new SharedFile('/dev/full'), blockCount: 8 });
