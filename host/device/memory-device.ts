@@ -279,7 +279,7 @@ export abstract class MemoryDevice<Self extends MemoryDevice<Self>> {
       };
     }
     const whole = gather(views, sizeBytes);
-    const bytes = isPart(action) ? whole.subarray(0, action.bytes) : whole;
+    const bytes = isPart(action) ? this.#partOf(whole, position, action.bytes) : whole;
     const write: PendingWrite = { offsetBytes: position, bytes };
     if (isDone && !this.isDead) {
       this.#inFlight.add(write);
@@ -303,6 +303,14 @@ export abstract class MemoryDevice<Self extends MemoryDevice<Self>> {
       if (!this.isDead && action !== 'fail' && action !== 'lose') this.#makeDurable(covered);
       this.#checkAlive('flush', action);
     };
+  }
+
+  /** The first bytes of a write, and behind them, up to the end of a block, what was there. */
+  #partOf(whole: Uint8Array, position: number, sizeBytes: number): Uint8Array {
+    const bytes = new Uint8Array(Math.ceil(sizeBytes / BLOCK_SIZE) * BLOCK_SIZE);
+    this.#live.read(position, bytes);
+    bytes.set(whole.subarray(0, sizeBytes));
+    return bytes;
   }
 
   #readPart(offset: number, views: readonly Uint8Array[], sizeBytes: number): void {

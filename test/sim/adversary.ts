@@ -47,8 +47,9 @@ const LOG_TROUBLES: readonly Trouble[] = [
   ['log: write astray', 'write', { kind: 'misdirect', bytes: BLOCK_SIZE }],
 ];
 
-/** Operations of a device in one life, about: troubles come at one of these. */
-const OPERATIONS = 40;
+/** Operations of a device in one life, about: troubles come at one of these. Most lives are short,
+ *  and a log has few operations. */
+const OPERATIONS = [4, 12, 40];
 const ROTTEN_MAX = 12;
 
 export class Adversary {
@@ -93,7 +94,7 @@ export class Adversary {
     device.inject({
       operation,
       action,
-      nth: 1 + this.#prng.below(OPERATIONS),
+      nth: 1 + this.#prng.below(this.#prng.pick(OPERATIONS)),
       ...more,
       onFired: () => this.#counts.note(name),
     });

@@ -81,7 +81,10 @@ function damage(devices: Devices, prng: SeededPrng): string {
 function contentsEver(versions: readonly Version[]): Map<string, Set<string>> {
   const ever = new Map<string, Set<string>>();
   for (const { contents } of versions) {
-    for (const { path, kind, content } of contents.tree) {
+    const byPath = new Map(contents.tree.map((entry) => [entry.path, entry]));
+    for (const { path, kind, group } of contents.tree) {
+      // A file of many names is listed with its contents once.
+      const content = byPath.get(group)?.content ?? '';
       let known = ever.get(path);
       if (known === undefined) {
         known = new Set();

@@ -116,7 +116,7 @@ export function drawCallWeights(prng: SeededPrng): CallWeights {
   const often = (p: number, max: number) =>
     prng.chance(p) ? (max * (1 + prng.below(100))) / 100 : 0;
   return {
-    writeSizeMax: prng.pick([300, 4097, 9000, 9000, 20_000]),
+    writeSizeMax: prng.pick([300, 4097, 9000, 9000, 20_000, 50_000]),
     handles: often(0.8, 0.5),
     large: often(0.4, 0.08),
     snapshots: often(0.75, 0.25),

@@ -3,6 +3,7 @@
 // deep, and must come to the same.
 
 import { SECTOR_SIZE } from '../../assembly/layout/block.ts';
+import { isStorageError } from '../../host/base/errors.ts';
 import type { SeededPrng } from '../../host/base/prng.ts';
 import { runSync } from '../../host/base/task.ts';
 import type { Fate } from '../../host/device/crash.ts';
@@ -132,7 +133,7 @@ export class CrashCheck {
     allowed: ReadonlyMap<string, Version>,
     depth: number,
   ): Found {
-    const { prng, counts } = this.#parts;
+    const { prng, counts, victims } = this.#parts;
     const { world, isProcessDeath } = crash;
     const begun = world.position;
     const engine = this.#mount(devices, false);
@@ -142,12 +143,16 @@ export class CrashCheck {
     const recovered = world.position;
     letGo(engine);
     counts.crashPoints++;
+    // The next recovery comes to the same. But what nobody was answered for may stand on a victim
+    // alone, which can be gone by then; and where only the process died, it may not be durable.
+    const isFinal = !isProcessDeath && victims.disk === undefined && victims.log === undefined;
     const found = new Map([[digestOf(contents), version]]);
+    const before = isFinal ? found : allowed;
     if (depth < DEPTHS.length && prng.chance(depth === 0 ? 0.08 : 0.4)) {
       const span = { begun, recovered };
-      this.#cutRecovery(world, span, isProcessDeath ? allowed : found, depth);
+      this.#cutRecovery(world, span, before, depth);
     }
-    return { base: foundVersion(version, contents), before: isProcessDeath ? allowed : found };
+    return { base: foundVersion(version, contents), before };
   }
 
   #compare(
@@ -170,11 +175,24 @@ export class CrashCheck {
     this.#parts.faults.note('reader');
   }
 
-  #mount({ disks, nvrams }: Mountable, readOnly: boolean): Engine {
-    const { setup, counts } = this.#parts;
+  #mount(devices: Mountable, readOnly: boolean): Engine {
+    const { setup, counts, faults, victims } = this.#parts;
     counts.mounts++;
     const { arenaBytes } = setup;
-    const engine = runSync(mount({ disks, nvrams }, { arena: 'cut', arenaBytes, readOnly }));
+    const open = ({ disks, nvrams }: Mountable) =>
+      runSync(mount({ disks, nvrams }, { arena: 'cut', arenaBytes, readOnly }));
+    let engine: Engine;
+    try {
+      engine = open(devices);
+    } catch (error) {
+      // A disk that is back as it was may be shorter than what was written to it: that is refused,
+      // by name, and without it the volume is there.
+      const isShort = isStorageError(error, 'DISK_TRUNCATED');
+      if (!isShort || error.detail?.['disk'] !== victims.disk) throw error;
+      faults.note('disk: too short, refused');
+      const disks = devices.disks.filter(({ name }) => name !== victims.disk);
+      engine = open({ ...devices, disks });
+    }
     counts.replayed += engine.replay.appliedCount;
     return engine;
   }

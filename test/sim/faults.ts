@@ -22,7 +22,8 @@
 //              anything that was not there; the rest can be read.
 //   a log that fails where it is the only copy: calls that wait are answered by a CP, later ones
 //              refused (EROFS).
-// MUST BE REFUSED, with nothing changed: a call that finds no space (ENOSPC).
+// MUST BE REFUSED, with nothing changed: a call that finds no space (ENOSPC); a mount with a disk
+// that is back shorter than what was written to it (DISK_TRUNCATED, by name).
 //
 // Faults of networks and peers come with the parts that have them: mirrors are not built yet.
 
@@ -58,6 +59,7 @@ export const FAULTS = [
   'disk: away',
   'disk: old contents',
   'disk: one root old',
+  'disk: too short, refused',
   'log: write fails',
   'log: write lost',
   'log: flush ignored',

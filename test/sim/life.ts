@@ -131,8 +131,9 @@ export class Life {
     let [frame, room, space] = [nth(0.3), nth(0.3), nth(0.2)];
     const startLoad = cache.startLoad.bind(cache);
     cache.startLoad = () => {
-      // A CP has frames of its own.
-      if (core.isPlanning || --frame !== 0) return startLoad();
+      // CPs and rollbacks have frames of their own.
+      const isKept = core.isPlanning || core.barrier !== undefined;
+      if (isKept || --frame !== 0) return startLoad();
       faults.note('no frame');
       return undefined;
     };
@@ -180,8 +181,8 @@ export class Life {
     const first = this.#engine;
     await this.#over(this.#volume.sync());
     await this.#over(time.pause(1e6));
-    // It has not failed by itself before, with a log that is gone.
-    if (first.fs.core.isReadOnly) return;
+    // Its log may be gone, and a disk may be new, of which the second one knows nothing.
+    if (first.fs.core.isReadOnly || this.replacement !== undefined) return;
     // Closing devices is the first one's business.
     const second = runSync(mount(devices, { arena: 'second', clock: time }));
     const data = new Uint8Array(5000);

@@ -235,7 +235,12 @@ export class Run {
       try {
         const kept = index === next ? this.#copy(crash.devices) : undefined;
         const found = check.check(crash, life.witness.allowedAt(position));
-        if (kept !== undefined) result = { devices: kept, found };
+        // One that is back as it was stays away from the next life.
+        const stays = (name: string) => images?.has(name) !== true || name !== victims.disk;
+        if (kept !== undefined) {
+          const disks = kept.disks.filter(({ name }) => stays(name));
+          result = { devices: { ...kept, disks }, found };
+        }
       } catch (error) {
         for (const line of life.witness.story(position)) this.#tell(line);
         const where = `crash at ${position} of ${world.position}, ${old}${crash.label}`;
