@@ -16,6 +16,8 @@
 //              land late.
 //   openers    a reader changes nothing. A second writer takes over while the first is stopped: the
 //              first stops for good when it wakes.
+//              What is written again with the bytes that are durable there is not torn: RAID
+//              counts on that (ENGINE 5), the log does not.
 // MAY LOSE DATA, and must say so:
 //   relaxed    what was answered since the last sync: a suffix, never a hole.
 //   beyond     damage beyond the redundancy: an error with a code where something is lost, never

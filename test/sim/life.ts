@@ -89,6 +89,9 @@ export class Life {
       const end = this.#engine.fs.core.isReadOnly ? 10 : prng.below(10);
       if (end < 3) await this.#over(this.#close());
       else if (end < 5) await this.#usurp();
+    } catch (error) {
+      // The only log may fail in the end as well, and then closing says so.
+      if (!isStorageError(error, 'DISK_FAILED') || this.#engine.log?.isFailed !== true) throw error;
     } finally {
       letGo(this.#engine);
       time.stop();
@@ -307,7 +310,8 @@ export class Life {
       if (isStorageError(error, 'INVALID_ARGUMENT') && call.op === 'hold')
         return { error: error.code };
       // The log is gone, and so is what would make it wait.
-      if (isSync(call) && isStorageError(error) && this.#engine.fs.core.isReadOnly) {
+      const isLogGone = this.#engine.fs.core.isReadOnly || this.#engine.log?.isFailed === true;
+      if (isSync(call) && isStorageError(error) && isLogGone) {
         return { error: 'EROFS' };
       }
       throw error;
