@@ -81,6 +81,8 @@ export class MemberDisk {
   /** dbns from here on were never written; and the part of it that a flush has covered. */
   dbnHigh: Dbn;
   dbnHighDurable: Dbn;
+  /** The part of it whose writes were completed: what a flush that begins now covers. */
+  dbnHighCompleted: Dbn;
   /** Whether something was written since the start of the last flush. */
   isDirty = false;
   readonly #inFlight: WritesInFlight;
@@ -98,6 +100,7 @@ export class MemberDisk {
     const length = disk === undefined ? 0 : Math.min(disk.lengthBlocks(), member.blockCount);
     this.dbnHigh = Math.max(member.dbnHigh, length);
     this.dbnHighDurable = member.dbnHigh;
+    this.dbnHighCompleted = this.dbnHigh;
     this.#inFlight = inFlight;
   }
 
@@ -142,15 +145,25 @@ export class MemberDisk {
       this.isDirty = true;
       this.dbnHigh = Math.max(this.dbnHigh, dbn + count);
     };
+    const completed = () => {
+      this.dbnHighCompleted = Math.max(this.dbnHighCompleted, dbn + count);
+    };
     return guarded(
       () => {
         begin();
         const end = this.#inFlight.begin({ group: this.group, dbn, count });
-        return lasting(() => disk.write(dbn, views), end);
+        return lasting(
+          () => disk.write(dbn, views),
+          () => {
+            completed();
+            end();
+          },
+        );
       },
       () => {
         begin();
         disk.writeSync(dbn, views);
+        completed();
       },
     );
   }
@@ -159,7 +172,7 @@ export class MemberDisk {
     const disk = this.#device();
     const begin = () => {
       this.isDirty = false;
-      return this.dbnHigh;
+      return this.dbnHighCompleted;
     };
     const covered = (high: Dbn) => {
       this.dbnHighDurable = Math.max(this.dbnHighDurable, high);

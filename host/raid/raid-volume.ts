@@ -539,6 +539,7 @@ export class RaidVolume implements BlockVolume {
     member.uuid = uuid;
     member.isDirty = false;
     member.dbnHigh = 0;
+    member.dbnHighCompleted = 0;
     member.dbnHighDurable = 0;
     for (const copy of [0, 1]) {
       yield* this.#orFail(member, member.write(copy, [this.#encodeLabel(member)]));
