@@ -73,7 +73,7 @@ function look(devices: Devices): string {
   return [...found].sort().join();
 }
 
-test('the contents of a file are not taken for inodes, by a pointer that says what they are', () => {
+test('the contents of a file are not taken for inodes, by a pointer that calls them so', () => {
   const devices = copyOf(base.devices);
   const { inodes, data } = inodesAndData();
   writeInodes(devices, inodes, data);

@@ -105,7 +105,8 @@ test('nothing is wrong where nothing was changed', async () => {
 });
 
 for (const name of ['..', '.', '../..', '/etc', 'a/b', '../x', 'a\0b']) {
-  test(`a directory with a file named ${JSON.stringify(name)} is damaged, and the rest is copied`, async () => {
+  const text = JSON.stringify(name);
+  test(`a directory with a file named ${text} is damaged, the rest is copied`, async () => {
     await get(
       (devices) => rename(devices, INO_DIR, 'block', name),
       (target, problems) => {

@@ -194,7 +194,8 @@ const BODIES = [...REQUESTS.map((request) => [request]), REQUESTS].map(bodyOf);
 const requests: Target = {
   name: 'requests',
   sources: [
-    'filesystem/requests.js:decodeRequests,decodeRequest,decodeOther,decodeSnapshotRequest,decodePointers',
+    'filesystem/requests.js:decodeRequests,decodeRequest,decodeOther,decodeSnapshotRequest,' +
+      'decodePointers',
     'format/record.js',
   ],
   samples: () => BODIES,
