@@ -3,7 +3,7 @@
 // A clean block is found by its vbn, and is the right one only if its checksum is the pointer's too
 // (ENGINE 6): a vbn that was freed and used again never yields its old contents. And it was checked
 // as the kind of block that it is found as: contents of a file are never taken for inodes. A dirty
-// block has no place on disk yet; it is found through the tree that owns it (file-tree.ts), never
+// block has no place on disk yet; it is found through the tree that owns it (file-node.ts), never
 // here.
 //
 //   free --> loading --> clean --> (evicted: free)
