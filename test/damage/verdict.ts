@@ -2,6 +2,7 @@
 // needs on a sound volume, before anything is mounted. Whatever happens beyond that is a violation.
 
 import type { Disk } from '../../host/device/device.ts';
+import { NameCache } from '../../host/filesystem/name-cache.ts';
 import { type Base, copyOf, letGo, mount, operationsOf } from './base.ts';
 import type { Damage } from './damages.ts';
 import { keyOf, type Layout, layoutOf } from './places.ts';
@@ -83,15 +84,28 @@ export function caseOf(base: Base): Case {
   const forWriting = taken();
   const engine = mounted(true);
   const forReading = taken();
-  const probeNeeds = expectations.probes.map((probe) => {
-    engine.fs.core.cache.forgetClean();
-    ask(operationsOf(engine, probe.snapshot), probe);
-    return taken();
-  });
+  const probeNeeds = withoutNames(() =>
+    expectations.probes.map((probe) => {
+      engine.fs.core.cache.forgetClean();
+      ask(operationsOf(engine, probe.snapshot), probe);
+      return taken();
+    }),
+  );
   letGo(engine);
   const root = new Set([keyOf(layout.imageRoot)]);
   const mountNeeds = { root, forReading, forWriting };
   return { base, layout, expectations, probeNeeds, mountNeeds };
+}
+
+/** Runs `action` with every name looked up in its directory, also one that was found before. */
+function withoutNames<T>(action: () => T): T {
+  const { find } = NameCache.prototype;
+  NameCache.prototype.find = () => undefined;
+  try {
+    return action();
+  } finally {
+    NameCache.prototype.find = find;
+  }
 }
 
 /** What a damage may lead to. */
