@@ -6,7 +6,8 @@
 //
 // A failed fdatasync is final. Linux reports a lost page once, marks it clean and would let the
 // next fdatasync succeed; so after one failure every later flush fails too, until the file is
-// reopened.
+// reopened. It reports it once to each descriptor. So sync calls, which may flush beside a flush
+// under way and cannot wait for what that is told, have a descriptor of their own.
 
 import {
   closeSync,
@@ -40,6 +41,7 @@ export class SharedFile {
   readonly path: string;
   readonly isReadOnly: boolean;
   #fd: number;
+  #syncFd: number;
   #userCount = 0;
   #transferCount = 0;
   #flushError: StorageError | undefined;
@@ -55,6 +57,12 @@ export class SharedFile {
     this.path = path;
     this.isReadOnly = isReadOnly;
     this.#fd = openSync(path, access | creation, 0o666);
+    try {
+      this.#syncFd = isReadOnly ? this.#fd : openSync(path, access);
+    } catch (error) {
+      closeSync(this.#fd);
+      throw error;
+    }
   }
 
   /** One more user; each calls `release` once. */
@@ -143,7 +151,7 @@ export class SharedFile {
   flushSync(): void {
     if (this.#flushError !== undefined) throw this.#flushError;
     try {
-      fdatasyncSync(this.#fd);
+      fdatasyncSync(this.#syncFd);
     } catch (error) {
       throw this.#flushFailed(error);
     }
@@ -203,12 +211,15 @@ export class SharedFile {
   }
 
   #close(): void {
-    const fd = this.#fd;
+    const fds = new Set([this.#fd, this.#syncFd]);
     this.#fd = -1;
-    // Everything that had to be durable was flushed; an error of close says nothing new.
-    try {
-      closeSync(fd);
-    } catch {}
+    this.#syncFd = -1;
+    for (const fd of fds) {
+      // Everything that had to be durable was flushed; an error of close says nothing new.
+      try {
+        closeSync(fd);
+      } catch {}
+    }
     for (const listener of this.#onClosed) listener();
     this.#onClosed = [];
   }
