@@ -18,7 +18,7 @@ import {
   digestOf,
   type EngineDevices,
   format,
-  LOG_BYTES,
+  LARGE_LOG_BYTES,
   mount,
   problemOf,
   type Setup,
@@ -117,7 +117,7 @@ async function record(
       world.disk({ blockCount, name: name(i), schedule }),
     ),
     nvrams: Array.from({ length: logCopies }, (_, i) =>
-      world.nvram({ sizeBytes: LOG_BYTES, name: `log-${i}`, schedule, tearBytes: 512 }),
+      world.nvram({ sizeBytes: LARGE_LOG_BYTES, name: `log-${i}`, schedule, tearBytes: 512 }),
     ),
   };
   const clock = new TestClock();

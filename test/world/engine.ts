@@ -38,9 +38,12 @@ export interface Setup {
   readonly missing?: number;
 }
 
-/** Largest flush of the log, and a log with room for a few of them in each half. */
-export const LOG_FLUSH_BYTES = 96 * 1024;
-export const LOG_BYTES = 8192 + 2 * 2 * LOG_FLUSH_BYTES;
+/** Largest flush of a log of this size, which has room for two of them in each half. */
+const flushBytesOf = (logBytes: number) => (logBytes - 8192) / 4;
+const logBytesFor = (flushBytes: number) => 8192 + 4 * flushBytes;
+export const LOG_BYTES = logBytesFor(96 * 1024);
+/** For writes of up to 128 KiB that find no whole stripes. */
+export const LARGE_LOG_BYTES = logBytesFor(192 * 1024);
 const ARENA_BYTES = 8 * 1024 * 1024;
 /** More than is reserved of it; the rest are frames, which need not be clean. */
 const ARENA_RESERVED = 2 * 1024 * 1024;
@@ -104,6 +107,7 @@ export interface MountOptions {
 
 export function engineOptions(devices: EngineDevices, options: MountOptions): EngineOptions {
   const instance = instanceOf(options.arena, options);
+  const log = devices.nvrams.find((nvram) => nvram !== undefined);
   return {
     devices: { disks: devices.disks, nvram: devices.nvrams },
     instance,
@@ -116,7 +120,7 @@ export function engineOptions(devices: EngineDevices, options: MountOptions): En
     readOnly: options.readOnly ?? false,
     degraded: true,
     isRelaxed: options.isRelaxed ?? false,
-    logFlushBytesMax: LOG_FLUSH_BYTES,
+    logFlushBytesMax: flushBytesOf(log?.sizeBytes ?? LOG_BYTES),
   };
 }
 
