@@ -233,14 +233,14 @@ export class CrashCheck {
 }
 
 /** The state without the snapshots that were lost. */
-function foundVersion(version: Version, contents: Contents): Version {
+export function foundVersion(version: Version, contents: Contents): Version {
   const names = new Set([...contents.snapshots.keys()].map((name) => name.split(' ')[0]));
   const kept = [...version.snapshots].filter(([name]) => names.has(name));
   return new Version(0, version.model, new Map(kept));
 }
 
 /** In words, from the newest state allowed. */
-function differenceOf(actual: Contents, allowed: readonly Version[]): string {
+export function differenceOf(actual: Contents, allowed: readonly Version[]): string {
   const wanted = (allowed.at(-1) as Version).contents;
   const names = (contents: Contents) => [...contents.snapshots.keys()].sort().join(', ');
   const texts = [`none of ${allowed.length} allowed states`];

@@ -22,6 +22,7 @@ import {
 import type { Devices, RecordingWorld } from '../world/recorder.ts';
 import type { Victims } from './adversary.ts';
 import { type Call, type CallMaker, type FileCall, performFileCall, say } from './calls.ts';
+import { differenceOf, foundVersion } from './crash-point.ts';
 import type { FaultCounts } from './faults.ts';
 import type { Version } from './model.ts';
 import type { SimSetup } from './setup.ts';
@@ -99,7 +100,7 @@ export class Life {
   }
 
   async #mount(): Promise<void> {
-    const { setup, time, devices, world, base, before, prng } = this.#parts;
+    const { setup, time, devices, world, prng } = this.#parts;
     const options = engineOptions(devices, {
       arena: 'life',
       arenaBytes: setup.arenaBytes,
@@ -119,10 +120,28 @@ export class Life {
     const { isRelaxed } = setup;
     const { mountedAt } = this;
     const mayRefuse = () => this.#engine.fs.core.isReadOnly;
+    const base = this.#stateFound();
+    const { before } = this.#parts;
     const witnessed = { base, before, mountedAt, position, isRelaxed, mayRefuse };
     this.#witness = new Witness(this.#engine, witnessed);
     this.#volume = new SimVolume(this.#engine, options);
     this.#meddle();
+  }
+
+  /** The state that this mount found. It need not be the one that the check of the crash found: a
+   *  change that nobody was answered for may stand on a victim alone, which was struck there and
+   *  is not here, or the other way round. */
+  #stateFound(): Version {
+    const { base, before } = this.#parts;
+    if (before.size === 1) return base;
+    const contents = runSync(contentsOf(this.#engine));
+    const version = before.get(digestOf(contents));
+    if (version === undefined) {
+      throw new WitnessError(`the next mount: ${differenceOf(contents, [...before.values()])}`);
+    }
+    // The calls to come find nothing in memory, as if nobody had looked.
+    this.#engine.fs.core.cache.forgetClean();
+    return foundVersion(version, contents);
   }
 
   /** Takes resources away, once each, in some lives: frames, log room, space. */
