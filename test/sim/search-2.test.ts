@@ -1,6 +1,7 @@
-// Seeds of simulated worlds, half of them fixed and half of them fresh: volumes live, crash at
+// Seeds of simulated worlds, most of them fixed and some of them fresh: volumes live, crash at
 // every kind of moment, and come back. Whatever goes wrong with somebody's files should go wrong
-// here first, where it can be done again.
+// here first, where it can be done again. (57 seeds, about 90 seconds of a core; `npm run sim`
+// searches for as long as it is told.)
 // @timeout 15m
 
 import { suite } from 'uvu';
@@ -9,10 +10,12 @@ import { search } from './search.ts';
 
 const test = suite('simulated worlds, part 2');
 
+const SEEDS = { from: 2000, count: 42, rare: [], freshCount: 15 };
+
 test('[N-1, N-10, N-11] no violation', async () => {
-  const { crashPoints, nested } = await search({ from: 2000, count: 250 });
-  assert.ok(crashPoints >= 25_000, 'enough crashes');
-  assert.ok(nested >= 1000, 'recoveries were cut as well');
+  const { crashPoints, nested } = await search(SEEDS);
+  assert.ok(crashPoints >= 5700, 'enough crashes');
+  assert.ok(nested >= 400, 'recoveries were cut as well');
 });
 
 test.run();
