@@ -188,9 +188,11 @@ function snapshotGoals(): Goal[] {
 
 function otherGoals(): Goal[] {
   const mounts = ['1GiB', '1TiB'].flatMap((label) =>
-    [`mount, ${label}`, `mount after a crash with a full log half, ${label}`].map((group): Goal => {
-      return { suite: 'mount', ours: WAFER, text: group, group, rule: 'most', limit: 1000 };
-    }),
+    [`mount, ${label}`, `mount after a crash just before a consistency point, ${label}`].map(
+      (group): Goal => {
+        return { suite: 'mount', ours: WAFER, text: group, group, rule: 'most', limit: 1000 };
+      },
+    ),
   );
   const aged = ['one file', 'raid4 of six'].map((layout): Goal => {
     const group = `overwrites of an aged volume, ${layout}`;
