@@ -91,7 +91,8 @@ export const FAULTS = [
 ] as const;
 
 /** Counted, and not demanded: the engine begins a CP so early that the small workloads here have
- *  not once filled the log (97 seeds were counted). 'no log room' gives the same answer by force. */
+ *  not once filled the log (97 seeds were counted). 'no log room' gives the same answer by
+ *  force. */
 export const NOT_DEMANDED: readonly FaultName[] = ['log full'];
 
 export type FaultName = (typeof FAULTS)[number];
