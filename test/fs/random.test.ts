@@ -33,10 +33,9 @@ class Sequence {
     const depth = this.#prng.pick([1, 1, 2, 2, 3]);
     let path = this.#root;
     for (let level = 0; level < depth; level++) path += `/${this.#prng.pick(NAMES)}`;
-    if (this.#prng.chance(0.03)) path += '/';
-    // Not above the directory of this sequence.
-    if (depth > 1 && this.#prng.chance(0.03)) path += '/..';
-    return path;
+    // Not above the directory of this sequence. (What mkdir -p gives for 'a//..' is chance.)
+    if (depth > 1 && this.#prng.chance(0.03)) return `${path}/..`;
+    return this.#prng.chance(0.03) ? `${path}/` : path;
   }
 
   #data(): Buffer {
